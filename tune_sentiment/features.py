@@ -1,0 +1,93 @@
+"""Frozen features: what an encoder says of each text before any training.
+
+One forward pass over the data serves every trial of every study that needs it; the result is kept
+on disk under a hash of the encoder and the tokens.
+"""
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tune_sentiment.tiny import cache_folder
+from tune_sentiment.tokens import Tokens, scoring_batches
+
+if TYPE_CHECKING:
+    from tune_sentiment.backbone import Backbone
+
+POOLINGS = ("cls", "mean")
+BATCH_SIZE = 64
+FEATURES_VERSION = 1  # part of the cache key: raise it when the numbers change
+
+
+@dataclass(frozen=True)
+class Features:
+    """Frozen features of a split.
+
+    Args:
+        pooled: For each of POOLINGS the features, ``[items, width]``, float32: the last hidden
+            state of the first token, and its mean over the text's tokens.
+        labels: Classes from 0, ``[items]``.
+        seconds: What computing them took, on the machine that did.
+        num_encoder_params: Parameters of the encoder that computed them.
+    """
+
+    pooled: dict[str, npt.NDArray[np.float32]]
+    labels: npt.NDArray[np.int64]
+    seconds: float
+    num_encoder_params: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Features:
+    """The features of every text, computed in fp32 or read from the cache."""
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    path = cache_folder() / f"features-{_content_hash(backbone, tokens)}.safetensors"
+    if path.is_file():
+        with safe_open(path, framework="numpy") as stored:
+            pooled = {name: stored.get_tensor(name) for name in POOLINGS}
+            kept = stored.metadata()
+        return Features(pooled, tokens.labels, float(kept["seconds"]), int(kept["encoder_params"]))
+    started = time.perf_counter()
+    pooled, encoder_params = _compute(backbone, tokens, device)
+    seconds = time.perf_counter() - started
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    kept = {"seconds": repr(seconds), "encoder_params": str(encoder_params)}
+    save_file(pooled, unfinished, metadata=kept)
+    Path(unfinished).replace(path)
+    return Features(pooled, tokens.labels, seconds, encoder_params)
+
+
+def _content_hash(backbone: "Backbone", tokens: Tokens) -> str:
+    content = hashlib.sha256(f"{FEATURES_VERSION}:{backbone.fingerprint}".encode())
+    content.update(tokens.ids.tobytes())
+    content.update(tokens.offsets.tobytes())
+    return content.hexdigest()[:24]
+
+
+def _compute(
+    backbone: "Backbone", tokens: Tokens, device: str
+) -> tuple[dict[str, npt.NDArray[np.float32]], int]:
+    import torch
+
+    encoder = backbone.classifier(["0", "1"]).base_model.eval().to(device)
+    width = encoder.config.hidden_size
+    pooled = {name: np.empty((len(tokens), width), dtype=np.float32) for name in POOLINGS}
+    with torch.inference_mode():
+        for items in scoring_batches(tokens.lengths, BATCH_SIZE):
+            batch = {name: value.to(device) for name, value in tokens.batch(items).items()}
+            states = encoder(**batch).last_hidden_state
+            mask = batch["attention_mask"][..., None].to(states.dtype)
+            pooled["cls"][items] = states[:, 0].cpu().numpy()
+            pooled["mean"][items] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+    return pooled, encoder.num_parameters()

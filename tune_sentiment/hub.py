@@ -1,0 +1,70 @@
+"""Reaching the model and data hub: what is cached needs no network; no network is said quickly.
+
+huggingface_hub retries an unreachable host for most of a minute per file, so its reachability is
+tried once, briefly, before anything is asked of it.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tune_sentiment.errors import StartError
+
+PROBE_SECONDS = 5.0
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+
+
+def is_reachable() -> bool:
+    """Whether the hub answers at all within a few seconds."""
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        return False
+    import socket
+    from urllib.parse import urlsplit
+
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        with socket.create_connection((address.hostname or "", port), timeout=PROBE_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def needs_hub(what: str, advice: str) -> Generator[None, None, None]:
+    """Turn a failure to load ``what`` from the cache or the hub into one line with advice.
+
+    Raises:
+        StartError: If the body fails. The hub is not asked when it cannot be reached.
+    """
+    from huggingface_hub import constants
+
+    reachable = is_reachable()
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not reachable
+    try:
+        import datasets.config
+
+        datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE
+        yield
+    except Exception as error:  # the libraries behind this raise dozens of classes
+        why = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if reachable else ""
+        state = why or f"{constants.ENDPOINT} cannot be reached and nothing is cached"
+        raise StartError(f"cannot load {what}: {state}. Without the hub: {advice}") from error
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def model_folder(hub_id: str, advice: str) -> Path:
+    """The local folder of a hub model: config, tokenizer and safetensors, nothing else.
+
+    Raises:
+        StartError: If it is neither cached nor to be had.
+    """
+    from huggingface_hub import snapshot_download
+
+    with needs_hub(f"model {hub_id}", advice):
+        return Path(snapshot_download(hub_id, allow_patterns=list(MODEL_FILES)))

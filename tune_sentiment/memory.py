@@ -1,0 +1,33 @@
+"""The peak memory of one trial in a process that runs many, one after the other."""
+
+from pathlib import Path
+
+
+def reset_peak_memory(device: str) -> None:
+    """Forget earlier peaks, of the process and of the GPU."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        return
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")  # resets VmHWM to the present resident size (Linux, proc(5))
+
+
+def peak_memory_bytes(device: str) -> int | None:
+    """Peak since the last reset: of the GPU's tensors, or the process' resident size on a CPU.
+
+    ``None`` where the system does not tell.
+    """
+    if device != "cpu":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    for line in status.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -1,0 +1,127 @@
+"""Every metric that is measured, searched and printed, with the direction in which it is better.
+
+Precision, recall and F1 without ``macro`` are those of the positive class and exist for two
+classes only. Names carry no split here; records and tables put ``val_`` or ``test_`` first.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tune_sentiment.errors import unknown
+
+Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
+Mode = Literal["max", "min"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier said about one split.
+
+    Args:
+        labels: True classes, ``[items]``, from 0.
+        predicted: Predicted classes, ``[items]``.
+        probabilities: ``[items, classes]``, rows sum to 1; ``None`` if the classifier has none.
+    """
+
+    labels: Labels
+    predicted: Labels
+    probabilities: npt.NDArray[np.float64] | None
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number worked out from predictions; ``None`` where it does not exist."""
+
+    fn: Callable[[Predictions], float | None]
+    mode: Mode
+    needs_probabilities: bool = False
+
+
+def _accuracy(p: Predictions) -> float:
+    return float((p.labels == p.predicted).mean())
+
+
+def _from_counts(kind: Literal["precision", "recall", "f1"], *, macro: bool) -> Metric:
+    def fn(p: Predictions) -> float | None:
+        from sklearn.metrics import precision_recall_fscore_support
+
+        if not macro and p.num_classes != 2:
+            return None
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            p.labels,
+            p.predicted,
+            labels=list(range(p.num_classes)) if macro else [1],
+            average="macro",
+            zero_division=0.0,
+        )
+        return float({"precision": precision, "recall": recall, "f1": f1}[kind])
+
+    return Metric(fn, "max")
+
+
+def _loss(p: Predictions) -> float | None:
+    if p.probabilities is None:
+        return None
+    chosen = p.probabilities[np.arange(len(p.labels)), p.labels]
+    return float(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean())
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(_accuracy, "max"),
+    "precision": _from_counts("precision", macro=False),
+    "recall": _from_counts("recall", macro=False),
+    "f1": _from_counts("f1", macro=False),
+    "macro_precision": _from_counts("precision", macro=True),
+    "macro_recall": _from_counts("recall", macro=True),
+    "macro_f1": _from_counts("f1", macro=True),
+    "loss": Metric(_loss, "min", needs_probabilities=True),
+}
+SEARCHABLE = tuple(f"val_{name}" for name in METRICS)
+
+
+def metric_named(name: str) -> Metric:
+    """The metric behind a name such as ``val_accuracy``.
+
+    Raises:
+        UsageError: If there is no such metric on the validation split.
+    """
+    if name not in SEARCHABLE:
+        raise unknown("metric", name, SEARCHABLE, plural="Metrics")
+    return METRICS[name.removeprefix("val_")]
+
+
+def softmax(scores: Scores) -> npt.NDArray[np.float64]:
+    """Probabilities ``[items, classes]`` of logits of the same shape."""
+    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def predictions_from(scores: Scores, labels: Labels, *, has_probabilities: bool) -> Predictions:
+    """Predictions from one score per class.
+
+    Args:
+        scores: ``[items, classes]``: logits, or decision values of a classifier without
+            probabilities.
+        labels: True classes, ``[items]``.
+        has_probabilities: Whether softmax of the scores means anything.
+    """
+    return Predictions(
+        labels=labels,
+        predicted=scores.argmax(axis=1).astype(np.int64),
+        probabilities=softmax(scores) if has_probabilities else None,
+        num_classes=scores.shape[1],
+    )
+
+
+def evaluate(predictions: Predictions, split: str) -> dict[str, float | None]:
+    """Every metric of one split under its full name; ``None`` where it does not exist."""
+    values = {f"{split}_{name}": metric.fn(predictions) for name, metric in METRICS.items()}
+    return {k: v if v is None or math.isfinite(v) else None for k, v in values.items()}

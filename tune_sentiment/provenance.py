@@ -1,0 +1,68 @@
+"""Where a number comes from: machine, versions, commit."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "peft", "scikit-learn", "pandas")
+
+
+@cache
+def versions() -> str:
+    """Python and the packages that can change a result, as ``name=version`` words."""
+    found = [f"python={platform.python_version()}"]
+    return " ".join(found + [f"{name}={metadata.version(name)}" for name in PACKAGES])
+
+
+@cache
+def commit() -> str | None:
+    """The checkout's commit, ``+`` behind it when files differ; ``None`` outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def host() -> str:
+    """The machine's name."""
+    return platform.node()
+
+
+def device_name(device: str) -> str:
+    """What a trial ran on, as a person would say it."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return str(torch.cuda.get_device_name())
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that torch can use."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def resolve_precision(asked: str, device: str) -> str:
+    """What ``auto`` means on a device; anything else is taken as asked."""
+    if asked != "auto":
+        return asked
+    if device == "cpu":
+        return "fp32"
+    import torch
+
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

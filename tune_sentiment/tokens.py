@@ -1,0 +1,133 @@
+"""Texts as flat arrays of token ids, shared without copies, and the batches cut from them.
+
+A batch is made of four numpy slices and one mask: data that fits in memory needs no loader.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+    from tune_sentiment.backbone import Backbone
+
+BUCKET_BATCHES = 50  # batches whose sentences are sorted together: short pads, still random order
+TOKENISE_TEXTS = 10_000  # texts given to the tokenizer at once, to bound its memory
+
+
+class Inputs(Protocol):
+    """What a classifier reads: labelled items that can be gathered into a batch."""
+
+    labels: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    def __len__(self) -> int: ...
+
+    def batch(
+        self, items: npt.NDArray[np.int64], length: int | None = None
+    ) -> "dict[str, torch.Tensor]":
+        """The model's keyword arguments for these items."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of many texts, one after the other.
+
+    Args:
+        ids: Token ids with special tokens, ``[sum of lengths]``, int32.
+        offsets: Where each text starts, and the end, ``[texts + 1]``.
+        labels: Classes from 0, ``[texts]``.
+        pad_id: Fills up the shorter texts of a batch.
+        max_length: The longest that any text may be, in tokens.
+    """
+
+    ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    pad_id: int
+    max_length: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each text, ``[texts]``."""
+        return np.diff(self.offsets)
+
+    def batch(
+        self, items: npt.NDArray[np.int64], length: int | None = None
+    ) -> "dict[str, torch.Tensor]":
+        """``input_ids`` and ``attention_mask``, each ``[len(items), length]``.
+
+        ``length`` is the longest text of the batch unless it is given.
+        """
+        import torch
+
+        lengths = self.offsets[items + 1] - self.offsets[items]
+        width = int(lengths.max()) if length is None else length
+        columns = np.arange(width)
+        mask = columns < lengths[:, None]
+        ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
+        ids[mask] = self.ids[(self.offsets[items][:, None] + columns)[mask]]
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
+
+
+def tokenise(
+    backbone: "Backbone", texts: Sequence[str], labels: npt.NDArray[np.int64], max_length: int
+) -> Tokens:
+    """Token ids of every text, truncated to ``max_length`` and to what the backbone can read."""
+    from transformers import AutoConfig
+
+    tokenizer: Any = backbone.tokenizer()
+    config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
+    limit = min(max_length, tokenizer.model_max_length, config.max_position_embeddings)
+    rows: list[list[int]] = []
+    for start in range(0, len(texts), TOKENISE_TEXTS):
+        chunk = list(texts[start : start + TOKENISE_TEXTS])
+        rows += tokenizer(chunk, truncation=True, max_length=limit, verbose=False)["input_ids"]
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    ids = np.concatenate([np.asarray(row, dtype=np.int32) for row in rows])
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return Tokens(ids, offsets, labels, int(pad_id), int(limit))
+
+
+def training_batches(
+    lengths: npt.NDArray[np.int64], batch_size: int, padding: str, seed: int, epoch: int
+) -> list[npt.NDArray[np.int64]]:
+    """One epoch's batches of item numbers; each item occurs once, the last batch may be short.
+
+    The same arguments give the same batches, so a position in them needs no saved random state.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(lengths))
+    if padding != "bucketed":
+        return _cut(order, batch_size)
+    size = batch_size * BUCKET_BATCHES
+    batches = []
+    for start in range(0, len(order), size):
+        bucket = order[start : start + size]
+        batches += _cut(bucket[np.argsort(lengths[bucket], kind="stable")], batch_size)
+    short = batches.pop() if len(batches[-1]) < batch_size else None
+    shuffled = [batches[i] for i in random.permutation(len(batches))]
+    return shuffled if short is None else [*shuffled, short]
+
+
+def scoring_batches(
+    lengths: npt.NDArray[np.int64], batch_size: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """All items once, similar lengths together."""
+    yield from _cut(np.argsort(lengths, kind="stable"), batch_size)
+
+
+def _cut(order: npt.NDArray[np.int64], size: int) -> list[npt.NDArray[np.int64]]:
+    return [order[start : start + size] for start in range(0, len(order), size)]

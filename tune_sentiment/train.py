@@ -1,0 +1,268 @@
+"""The one training loop, a generator of evaluations over a state that can be saved.
+
+Every neural method is trained here, so a comparison of methods is not one of loops. A caller stops
+a training by not asking for the next evaluation.
+"""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
+
+from tune_sentiment.classifiers import Classifier, LinearClassifier, NeuralClassifier, autocast
+from tune_sentiment.config import TrialConfig
+from tune_sentiment.features import Features
+from tune_sentiment.metrics import evaluate, predictions_from
+from tune_sentiment.structure import head_names
+from tune_sentiment.tokens import Inputs, training_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LOSS_CHECK_STEPS = 16  # asking a GPU for a number after every step would make it wait
+CURVE_POINTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One pass over validation inside a trial, and what led to it.
+
+    Args:
+        evaluation: Counted from 1.
+        status: ``running``, ``finished`` (the last that was planned) or ``diverged``.
+        epoch: Epochs trained so far.
+        metrics: ``val_`` metrics by full name; empty when diverged.
+        train_loss: Mean training loss since the evaluation before; ``None`` without a loss.
+        train_loss_curve: Means over up to 20 equal parts of that stretch.
+        train_seconds: Spent in training steps so far.
+        eval_seconds: Spent in evaluations so far.
+        samples: Sentences trained on so far, repetitions counted.
+        steps: Optimizer steps so far.
+        classifier: The classifier as it is now; ``None`` when diverged.
+        converged: Whether a closed-form solver met its tolerance; ``None`` for the others.
+    """
+
+    evaluation: int
+    status: str
+    epoch: float
+    metrics: dict[str, float | None]
+    train_loss: float | None
+    train_loss_curve: list[float]
+    train_seconds: float
+    eval_seconds: float
+    samples: int
+    steps: int
+    classifier: Classifier | None
+    converged: bool | None = None
+
+
+@dataclass
+class TrainState:
+    """Everything that a training changes: what is saved and restored.
+
+    Args:
+        model: In place of what it was before every step.
+        config: The training's instruction.
+        num_train: Sentences in the training split.
+        optimizer: AdamW over everything that requires gradients.
+        schedule: Sets the learning rates, planned for ``config.max_epochs``.
+        scaler: Keeps fp16 gradients from vanishing; does nothing in other precisions.
+        step: Optimizer steps taken.
+        evaluation: Evaluations made.
+        train_seconds: Spent in training steps.
+        eval_seconds: Spent in evaluations.
+    """
+
+    model: "PreTrainedModel"
+    config: TrialConfig
+    num_train: int
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    evaluation: int = 0
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+    trainable: list[torch.nn.Parameter] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, model: "PreTrainedModel", config: TrialConfig, num_train: int) -> "TrainState":
+        """The state before the first step."""
+        from transformers import get_scheduler
+
+        optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
+        total = steps_per_epoch(num_train, config.batch_size) * config.max_epochs
+        schedule = get_scheduler(
+            config.schedule,
+            optimizer,
+            num_warmup_steps=math.ceil(config.warmup_ratio * total),
+            num_training_steps=total,
+        )
+        scaler = torch.amp.GradScaler(model.device.type, enabled=config.precision == "fp16")
+        state = cls(model, config, num_train, optimizer, schedule, scaler)
+        state.trainable = [p for p in model.parameters() if p.requires_grad]
+        return state
+
+    @property
+    def epoch_steps(self) -> int:
+        """Optimizer steps in one epoch."""
+        return steps_per_epoch(self.num_train, self.config.batch_size)
+
+    def batches(
+        self, lengths: npt.NDArray[np.int64], until: int
+    ) -> Iterator[npt.NDArray[np.int64]]:
+        """The batches from the present step to step ``until``, across epochs."""
+        config = self.config
+        while self.step < until:
+            epoch, done = divmod(self.step, self.epoch_steps)
+            order = training_batches(
+                lengths, config.batch_size, config.padding, config.seed, epoch
+            )
+            yield from order[done : done + until - self.step]
+
+    def take_step(self, train: Inputs, items: npt.NDArray[np.int64]) -> torch.Tensor:
+        """One optimizer step on these items; returns their mean loss, still on the device."""
+        config, device = self.config, self.model.device
+        width = getattr(train, "max_length", None) if config.padding == "fixed" else None
+        total = torch.zeros((), device=device)
+        micro = config.micro_batch_size or len(items)
+        for start in range(0, len(items), micro):
+            part = items[start : start + micro]
+            batch = {name: t.to(device) for name, t in train.batch(part, width).items()}
+            labels = torch.from_numpy(train.labels[part]).to(device)
+            with autocast(device, config.precision):
+                logits = self.model(**batch).logits
+            loss = cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+            loss = loss * (len(part) / len(items))
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.trainable, config.max_grad_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.step()
+        self.step += 1
+        return total
+
+
+def steps_per_epoch(num_train: int, batch_size: int) -> int:
+    """Batches that it takes to see every sentence once."""
+    return math.ceil(num_train / batch_size)
+
+
+def parameter_groups(model: "PreTrainedModel", config: TrialConfig) -> list[dict[str, Any]]:
+    """AdamW's groups: the head with its own learning rate; no decay of biases and norms."""
+    heads = tuple(f"{name}." for name in head_names(model))
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim >= 2  # biases and norms have one dimension
+            groups.setdefault((name.startswith(heads), decays), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": config.lr * (config.head_lr_over_lr if is_head else 1.0),
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for (is_head, decays), parameters in groups.items()
+    ]
+
+
+def fit(
+    state: TrainState, train: Inputs, validation: Inputs, evaluations: int | None = None
+) -> Generator[Evaluation, None, None]:
+    """Train on, and yield each evaluation as it is made.
+
+    Args:
+        state: Changed in place; a fresh one, or one that was restored.
+        train: Training items.
+        validation: Validation items.
+        evaluations: Stop after this many in all; the schedule stays that of all planned ones.
+    """
+    config = state.config
+    last = min(evaluations or config.planned_evaluations, config.planned_evaluations)
+    classifier = NeuralClassifier(state.model, config.precision)
+    while state.evaluation < last:
+        # 1. train up to the next evaluation
+        started = time.perf_counter()
+        until = (state.evaluation + 1) * state.epoch_steps // config.evaluations_per_epoch
+        losses: list[torch.Tensor] = []
+        is_finite = True
+        state.model.train()
+        for items in state.batches(train.lengths, until):
+            losses.append(state.take_step(train, items))
+            if len(losses) % LOSS_CHECK_STEPS == 0 or state.step == until:
+                is_finite = bool(torch.stack(losses[-LOSS_CHECK_STEPS:]).isfinite().all())
+                if not is_finite:
+                    break
+        curve = torch.stack(losses).tolist() if losses else []
+        state.train_seconds += time.perf_counter() - started
+        # 2. evaluate
+        started = time.perf_counter()
+        scores = classifier.scores(validation) if is_finite else np.full((1, 2), np.nan)
+        is_finite = is_finite and bool(np.isfinite(scores).all())
+        metrics: dict[str, float | None] = {}
+        if is_finite:
+            found = predictions_from(scores, validation.labels, has_probabilities=True)
+            metrics = evaluate(found, "val")
+        state.eval_seconds += time.perf_counter() - started
+        # 3. tell
+        state.evaluation += 1
+        status = "diverged" if not is_finite else "finished" if state.evaluation == last else "running"
+        epochs, steps = divmod(state.step, state.epoch_steps)
+        yield Evaluation(
+            evaluation=state.evaluation,
+            status=status,
+            epoch=state.step / state.epoch_steps,
+            metrics=metrics,
+            train_loss=float(np.mean(curve)) if is_finite and curve else None,
+            train_loss_curve=_curve(curve) if is_finite else [],
+            train_seconds=state.train_seconds,
+            eval_seconds=state.eval_seconds,
+            samples=epochs * state.num_train + min(steps * config.batch_size, state.num_train),
+            steps=state.step,
+            classifier=classifier if is_finite else None,
+        )
+        if not is_finite:
+            return
+
+
+def fit_closed_form(
+    solve: Callable[[Any, Features], LinearClassifier],
+    hyperparameters: Any,
+    train: Features,
+    validation: Features,
+) -> Generator[Evaluation, None, None]:
+    """Fit a method that has no epochs, and yield its one evaluation."""
+    started = time.perf_counter()
+    classifier = solve(hyperparameters, train)
+    fitted = time.perf_counter()
+    scores = classifier.scores(validation)
+    found = predictions_from(scores, validation.labels, has_probabilities=False)
+    metrics = evaluate(found, "val")
+    yield Evaluation(
+        evaluation=1,
+        status="finished",
+        epoch=1.0,
+        metrics=metrics,
+        train_loss=None,
+        train_loss_curve=[],
+        train_seconds=fitted - started,
+        eval_seconds=time.perf_counter() - fitted,
+        samples=len(train),
+        steps=0,
+        classifier=classifier,
+        converged=classifier.has_converged,
+    )
+
+
+def _curve(losses: list[float]) -> list[float]:
+    parts = np.array_split(np.asarray(losses), min(CURVE_POINTS, len(losses))) if losses else []
+    return [round(float(part.mean()), 6) for part in parts]
