@@ -133,7 +133,9 @@ def _check_folder(folder: Path, name: str) -> None:
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    names = {p.name for pattern in ("*.json", "*.safetensors", "*.txt") for p in folder.glob(pattern)}
+    names = {
+        p.name for pattern in ("*.json", "*.safetensors", "*.txt") for p in folder.glob(pattern)
+    }
     contents = {name: _sha256(folder / name) for name in sorted(names)}
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]
 

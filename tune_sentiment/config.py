@@ -4,11 +4,9 @@ Decides the defaults (each stands here and nowhere else) and which dataclass own
 hyperparameter. Where hyperparameters may move is decided in ``search_spaces``.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from tune_sentiment.errors import UsageError, require, unknown
@@ -174,50 +172,6 @@ class TrialConfig(TrainingHyperparameters):
     def planned_evaluations(self) -> int:
         """Evaluations of a trial that nothing ends early."""
         return self.max_epochs * self.evaluations_per_epoch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
-    """One training that somebody decided on: a trial, or a confirmation run.
-
-    Args:
-        number: Place in the study, counted from 0.
-        key: Hash of the configuration and the seed; names the record.
-        origin: ``start``, ``sampler``, ``preset`` or ``confirm``.
-        params: Every searched or pinned hyperparameter by name.
-        seed: Random seed of this training.
-        evaluations: Stop after this many evaluations; ``None`` for all that are planned.
-        repeats: Keys that the sampler proposed again before this one and that were answered from
-            their records, in order.
-    """
-
-    number: int
-    key: str
-    origin: str
-    params: Mapping[str, Any]
-    seed: int
-    evaluations: int | None = None
-    repeats: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The proposal as plain JSON values."""
-        return {**asdict(self), "params": dict(self.params), "repeats": list(self.repeats)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Proposal":
-        """The proposal that ``as_dict`` wrote."""
-        return cls(**{**values, "repeats": tuple(values["repeats"])})
-
-
-def digest(value: object, length: int = 12) -> str:
-    """Hexadecimal sha256 of a value's canonical JSON, shortened."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def trial_key(params: Mapping[str, Any], seed: int) -> str:
-    """Name of a configuration with its seed, equal on every machine and in every session."""
-    return digest({"params": dict(params), "seed": seed})
 
 
 def owners(own: type, *, is_neural: bool) -> dict[str, type]:

@@ -116,7 +116,7 @@ def _load(spec: DatasetSpec, split: str, mirror: Path | None) -> Split:
 
 def _packaged_rows(name: str, split: str) -> tuple[list[str], list[Any]]:
     corpus = resources.files("tune_sentiment") / "corpora" / name
-    with corpus.open(encoding="utf-8", newline="") as lines:
+    with corpus.open(encoding="utf-8") as lines:
         rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
         chosen = [(row["text"], int(row["label"])) for row in rows if row["split"] == split]
     return [text for text, _ in chosen], [label for _, label in chosen]
@@ -137,9 +137,7 @@ def _parquet_columns(path: Path, spec: DatasetSpec) -> tuple[list[str], list[Any
     return table[spec.text_column].to_pylist(), table[spec.label_column].to_pylist()
 
 
-def _hub_columns(
-    spec: DatasetSpec, split: str, mirror: Path | None
-) -> tuple[list[str], list[Any]]:
+def _hub_columns(spec: DatasetSpec, split: str, mirror: Path | None) -> tuple[list[str], list[Any]]:
     from tune_sentiment.hub import needs_hub
 
     assert spec.hub_id is not None

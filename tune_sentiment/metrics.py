@@ -26,13 +26,19 @@ class Predictions:
     Args:
         labels: True classes, ``[items]``, from 0.
         predicted: Predicted classes, ``[items]``.
+        scores: Probabilities, or decision values where there are none, ``[items, classes]``.
         probabilities: ``[items, classes]``, rows sum to 1; ``None`` if the classifier has none.
     """
 
     labels: Labels
     predicted: Labels
+    scores: npt.NDArray[np.float64]
     probabilities: npt.NDArray[np.float64] | None
-    num_classes: int
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are to choose from."""
+        return int(self.scores.shape[1])
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Metric:
     fn: Callable[[Predictions], float | None]
     mode: Mode
     needs_probabilities: bool = False
+    needs_two_classes: bool = False
 
 
 def _accuracy(p: Predictions) -> float:
@@ -63,7 +70,7 @@ def _from_counts(kind: Literal["precision", "recall", "f1"], *, macro: bool) -> 
         )
         return float({"precision": precision, "recall": recall, "f1": f1}[kind])
 
-    return Metric(fn, "max")
+    return Metric(fn, "max", needs_two_classes=not macro)
 
 
 def _loss(p: Predictions) -> float | None:
@@ -113,11 +120,12 @@ def predictions_from(scores: Scores, labels: Labels, *, has_probabilities: bool)
         labels: True classes, ``[items]``.
         has_probabilities: Whether softmax of the scores means anything.
     """
+    probabilities = softmax(scores) if has_probabilities else None
     return Predictions(
         labels=labels,
         predicted=scores.argmax(axis=1).astype(np.int64),
-        probabilities=softmax(scores) if has_probabilities else None,
-        num_classes=scores.shape[1],
+        scores=scores.astype(np.float64) if probabilities is None else probabilities,
+        probabilities=probabilities,
     )
 
 

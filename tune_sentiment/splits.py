@@ -1,4 +1,4 @@
-"""Labelled texts, and how they are cut, counted and told apart without looking at the test labels."""
+"""Labelled texts, and how they are cut, counted and told apart without looking at labels."""
 
 import hashlib
 import re

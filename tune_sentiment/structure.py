@@ -92,7 +92,9 @@ def linear_names(model: "PreTrainedModel", targets: str) -> list[str]:
 def head_names(model: "PreTrainedModel") -> list[str]:
     """Full names of the modules after the last encoder layer, a pooler included."""
     prefix = model.base_model_prefix
-    names = [n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters())]
+    names = [
+        n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters())
+    ]
     if getattr(model.base_model, "pooler", None) is not None:
         names.append(f"{prefix}.pooler")
     return names

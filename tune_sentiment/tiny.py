@@ -8,7 +8,7 @@ from collections import Counter
 from importlib import resources
 from pathlib import Path
 
-from tune_sentiment.config import digest
+from tune_sentiment.proposal import digest
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONFIG = {
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 
 
 def tiny_vocabulary() -> list[str]:
-    """Special tokens, then words that the demo corpus uses twice, then characters and word parts."""
+    """Special tokens, characters and word parts, and words that the demo corpus uses twice."""
     corpus = resources.files("tune_sentiment") / "corpora" / "reviews.tsv"
     words = Counter(re.findall(r"[a-z]+", corpus.read_text(encoding="utf-8").lower()))
     frequent = sorted(word for word, count in words.items() if count >= 2 and len(word) > 1)

@@ -6,7 +6,7 @@ a training by not asking for the next evaluation.
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import cross_entropy
 
-from tune_sentiment.classifiers import Classifier, LinearClassifier, NeuralClassifier, autocast
+from tune_sentiment.classifiers import NeuralClassifier, autocast
 from tune_sentiment.config import TrialConfig
-from tune_sentiment.features import Features
+from tune_sentiment.evaluation import Evaluation
 from tune_sentiment.metrics import evaluate, predictions_from
 from tune_sentiment.structure import head_names
 from tune_sentiment.tokens import Inputs, training_batches
@@ -27,39 +27,6 @@ if TYPE_CHECKING:
 
 LOSS_CHECK_STEPS = 16  # asking a GPU for a number after every step would make it wait
 CURVE_POINTS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One pass over validation inside a trial, and what led to it.
-
-    Args:
-        evaluation: Counted from 1.
-        status: ``running``, ``finished`` (the last that was planned) or ``diverged``.
-        epoch: Epochs trained so far.
-        metrics: ``val_`` metrics by full name; empty when diverged.
-        train_loss: Mean training loss since the evaluation before; ``None`` without a loss.
-        train_loss_curve: Means over up to 20 equal parts of that stretch.
-        train_seconds: Spent in training steps so far.
-        eval_seconds: Spent in evaluations so far.
-        samples: Sentences trained on so far, repetitions counted.
-        steps: Optimizer steps so far.
-        classifier: The classifier as it is now; ``None`` when diverged.
-        converged: Whether a closed-form solver met its tolerance; ``None`` for the others.
-    """
-
-    evaluation: int
-    status: str
-    epoch: float
-    metrics: dict[str, float | None]
-    train_loss: float | None
-    train_loss_curve: list[float]
-    train_seconds: float
-    eval_seconds: float
-    samples: int
-    steps: int
-    classifier: Classifier | None
-    converged: bool | None = None
 
 
 @dataclass
@@ -118,13 +85,13 @@ class TrainState:
         self, lengths: npt.NDArray[np.int64], until: int
     ) -> Iterator[npt.NDArray[np.int64]]:
         """The batches from the present step to step ``until``, across epochs."""
-        config = self.config
-        while self.step < until:
-            epoch, done = divmod(self.step, self.epoch_steps)
-            order = training_batches(
-                lengths, config.batch_size, config.padding, config.seed, epoch
-            )
-            yield from order[done : done + until - self.step]
+        config, step = self.config, self.step
+        while step < until:
+            epoch, done = divmod(step, self.epoch_steps)
+            order = training_batches(lengths, config.batch_size, config.padding, config.seed, epoch)
+            part = order[done : done + until - step]
+            yield from part
+            step += len(part)
 
     def take_step(self, train: Inputs, items: npt.NDArray[np.int64]) -> torch.Tensor:
         """One optimizer step on these items; returns their mean loss, still on the device."""
@@ -140,7 +107,7 @@ class TrainState:
                 logits = self.model(**batch).logits
             loss = cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
             loss = loss * (len(part) / len(items))
-            self.scaler.scale(loss).backward()
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.trainable, config.max_grad_norm)
@@ -215,7 +182,9 @@ def fit(
         state.eval_seconds += time.perf_counter() - started
         # 3. tell
         state.evaluation += 1
-        status = "diverged" if not is_finite else "finished" if state.evaluation == last else "running"
+        status = (
+            "diverged" if not is_finite else "finished" if state.evaluation == last else "running"
+        )
         epochs, steps = divmod(state.step, state.epoch_steps)
         yield Evaluation(
             evaluation=state.evaluation,
@@ -232,35 +201,6 @@ def fit(
         )
         if not is_finite:
             return
-
-
-def fit_closed_form(
-    solve: Callable[[Any, Features], LinearClassifier],
-    hyperparameters: Any,
-    train: Features,
-    validation: Features,
-) -> Generator[Evaluation, None, None]:
-    """Fit a method that has no epochs, and yield its one evaluation."""
-    started = time.perf_counter()
-    classifier = solve(hyperparameters, train)
-    fitted = time.perf_counter()
-    scores = classifier.scores(validation)
-    found = predictions_from(scores, validation.labels, has_probabilities=False)
-    metrics = evaluate(found, "val")
-    yield Evaluation(
-        evaluation=1,
-        status="finished",
-        epoch=1.0,
-        metrics=metrics,
-        train_loss=None,
-        train_loss_curve=[],
-        train_seconds=fitted - started,
-        eval_seconds=time.perf_counter() - fitted,
-        samples=len(train),
-        steps=0,
-        classifier=classifier,
-        converged=classifier.has_converged,
-    )
 
 
 def _curve(losses: list[float]) -> list[float]:

@@ -1,0 +1,1 @@
+"""Reads ledgers and says what they show. Never imports ray, torch or transformers."""

@@ -1,0 +1,81 @@
+"""Finding studies under results folders and reading their records."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune_sentiment.ledger import StudyFolder, read_json
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """What a study's ledger holds.
+
+    Args:
+        description: ``study.json``.
+        trials: Trial records, by number.
+        confirmations: Confirmation records of the present winner, by seed.
+        test_openings: How often the test split was opened.
+        path: The study's folder.
+    """
+
+    description: Mapping[str, Any]
+    trials: list[dict[str, Any]]
+    confirmations: list[dict[str, Any]]
+    test_openings: int
+    path: Path
+
+    @property
+    def method(self) -> str:
+        """A name in METHODS."""
+        return str(self.description["method"])
+
+    @property
+    def metric(self) -> str:
+        """The searched metric's name, with its split."""
+        return str(self.description["metric"])
+
+    @property
+    def winner(self) -> dict[str, Any] | None:
+        """The trial with the best searched metric, the earlier of two equal ones."""
+        sign = 1 if self.description["mode"] == "max" else -1
+        scored = [trial for trial in self.trials if trial[self.metric] is not None]
+        return max(scored, key=lambda t: (sign * t[self.metric], -t["number"]), default=None)
+
+    @property
+    def test_scores(self) -> list[float]:
+        """The searched metric on the test split, one for each confirmation run of the winner."""
+        name = self.metric.replace("val_", "test_", 1)
+        return [run[name] for run in self.confirmations if run[name] is not None]
+
+
+def load_study(folder: Path) -> LoadedStudy:
+    """Read one study's folder."""
+    ledger = StudyFolder(folder)
+    study = LoadedStudy(
+        read_json(ledger.study_file), ledger.trials(), [], ledger.test_openings(), folder
+    )
+    if study.winner is None:
+        return study
+    key = study.winner["key"]
+    runs = [run for run in ledger.confirmations() if run["trial_key"] == key]
+    runs.sort(key=lambda run: int(run["seed"]))
+    return LoadedStudy(study.description, study.trials, runs, study.test_openings, folder)
+
+
+def load_studies(results: Iterable[Path]) -> list[LoadedStudy]:
+    """Every study in these folders: a results folder, or a study's own."""
+    folders: set[Path] = set()
+    for root in results:
+        folders |= {file.parent.resolve() for file in root.glob("study.json")}
+        folders |= {file.parent.resolve() for file in root.glob("*/study.json")}
+    return [load_study(folder) for folder in sorted(folders)]
+
+
+def by_comparison(studies: Iterable[LoadedStudy]) -> dict[str, list[LoadedStudy]]:
+    """Studies that may stand in one table, under the hash of what they share."""
+    groups: dict[str, list[LoadedStudy]] = {}
+    for study in studies:
+        groups.setdefault(str(study.description["comparison"]), []).append(study)
+    return groups

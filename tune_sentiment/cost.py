@@ -1,0 +1,109 @@
+"""What a study will cost on this machine, from a short calibration before it starts."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from tune_sentiment.progress import duration
+
+CALIBRATION_STEPS = 20
+CALIBRATION_SECONDS = 10.0  # a slow machine is told apart after fewer steps
+LONG_SECONDS = 900.0  # from here on, shorter ways are named
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds per sentence, measured with the study's start configuration.
+
+    Args:
+        train: One training sentence, forward and backward.
+        evaluate: One sentence of an evaluation.
+    """
+
+    train: float
+    evaluate: float
+
+
+def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Calibration:
+    """Time a few optimizer steps and one batch of an evaluation; nothing is kept.
+
+    Args:
+        setup: A neural study's ``TrialSetup``.
+        params: The configuration to time.
+        seed: The study's seed.
+        train: Training tokens.
+    """
+    import numpy as np
+    import torch
+
+    from tune_sentiment.classifiers import NeuralClassifier
+    from tune_sentiment.tokens import training_batches
+    from tune_sentiment.trainable import build_state
+
+    torch.set_num_threads(setup.num_threads)
+    state = build_state(setup, params, seed, len(train))
+    state.model.train()
+    size, padding = state.config.batch_size, state.config.padding
+    batches = training_batches(train.lengths, size, padding, seed, 0)[: CALIBRATION_STEPS + 1]
+    state.take_step(train, batches[0])  # the first step allocates
+    started = time.perf_counter()
+    seen = 0
+    for items in batches[1:] or batches:
+        state.take_step(train, items).item()
+        seen += len(items)
+        if time.perf_counter() - started > CALIBRATION_SECONDS:
+            break
+    train_seconds = (time.perf_counter() - started) / seen
+    part = np.concatenate(batches[:8])
+    sample = _Some(train, part)
+    started = time.perf_counter()
+    NeuralClassifier(state.model, setup.plan["precision"]).scores(sample)
+    return Calibration(train_seconds, (time.perf_counter() - started) / len(part))
+
+
+class _Some:
+    """A few items of a larger set, as inputs of their own."""
+
+    def __init__(self, whole: Any, items: Any) -> None:
+        self.whole, self.items = whole, items
+        self.lengths, self.labels = whole.lengths[items], whole.labels[items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def batch(self, items: Any, length: int | None = None) -> Any:
+        return self.whole.batch(self.items[items], length)
+
+
+def forecast_seconds(
+    study: Any, calibration: Calibration, *, trials: int, confirmations: int, concurrency: int
+) -> float:
+    """Seconds of the trainings still to come, if nothing is stopped early."""
+    plan = study.plan
+    validation = study.source.splits["validation"].rows
+    training = plan["max_epochs"] * (
+        study.num_train * calibration.train
+        + plan["evaluations_per_epoch"] * validation * calibration.evaluate
+    )
+    rounds = trials / min(concurrency, max(1, trials))
+    confirming = confirmations / min(concurrency, max(1, confirmations))
+    return float(training * (rounds + confirming))
+
+
+def cost_line(study: Any, seconds: float, cores: int) -> str:
+    """The forecast as one line, with shorter ways where it is long."""
+    where = "1 GPU" if study.source.device != "cpu" else f"{cores} CPU"
+    line = f"at most about {duration(seconds)} on this machine ({where})"
+    if study.scheduler():
+        line += "; early stopping ends most trials sooner"
+    if seconds < LONG_SECONDS:
+        return line
+    config = study.config
+    shorter = []
+    if config.model != "minilm":
+        shorter.append("--model minilm")
+    if study.num_train > 2_000:
+        shorter.append("--train-samples 2000")
+    if config.time_budget_minutes is None:
+        shorter.append("--time-budget-minutes 60")
+    return line + (f". Shorter: {', '.join(shorter)}" if shorter else "")

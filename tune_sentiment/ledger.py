@@ -1,0 +1,221 @@
+"""The durable records of a study: what is written, where, and how it is read back.
+
+The ledger is the truth; everything else in a study's folder can be deleted. The driver alone
+writes it. Every write goes to a temporary file, is flushed to the disk and renamed, so a reader
+sees the old content or the new, never a part.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tune_sentiment.proposal import Proposal
+
+SCHEMA = 1
+STATUSES = ("finished", "pruned", "diverged", "oom", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One ended training: flat JSON beside the hyperparameters, ``None`` where not measured.
+
+    Metrics are those of the best evaluation. ``peak_memory_bytes`` is the process' resident size
+    on a CPU and the tensors' on a GPU. ``features_seconds`` is what the frozen features behind a
+    trial took to compute, once. ``throughput`` and seconds cover the whole training.
+    """
+
+    schema: int
+    study: str
+    number: int
+    key: str
+    origin: str
+    status: str
+    error: str | None
+    seed: int
+    evaluations_run: int
+    epochs_run: float | None
+    best_evaluation: int | None
+    val_accuracy: float | None
+    val_precision: float | None
+    val_recall: float | None
+    val_f1: float | None
+    val_macro_precision: float | None
+    val_macro_recall: float | None
+    val_macro_f1: float | None
+    val_loss: float | None
+    train_loss: float | None
+    train_seconds: float | None
+    eval_seconds: float | None
+    features_seconds: float | None
+    train_samples_per_second: float | None
+    train_steps_per_second: float | None
+    peak_memory_bytes: int | None
+    num_trainable_params: int | None
+    num_total_params: int | None
+    converged: bool | None
+    started_at: str
+    ended_at: str
+    host: str | None
+    device: str | None
+    num_threads: int | None
+    precision: str | None
+    micro_batch_size: int | None
+    accumulation: int | None
+    commit: str | None
+    versions: str
+
+
+RECORD_FIELDS = tuple(field.name for field in fields(TrialRecord))
+
+
+@dataclass(frozen=True)
+class PastTrial:
+    """What the ledger knows of a trial, ended or open.
+
+    Args:
+        proposal: What was decided.
+        status: How it ended; ``None`` while it is open.
+        objectives: The best searched metric so far at each evaluation, in order.
+        sequences: Study-wide number of each evaluation, in order.
+    """
+
+    proposal: Proposal
+    status: str | None
+    objectives: tuple[float, ...]
+    sequences: tuple[int, ...]
+
+
+class StudyFolder:
+    """A study's folder; each file's format stands with the method that writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def study_file(self) -> Path:
+        """What the study is."""
+        return self.path / "study.json"
+
+    @property
+    def confirm(self) -> Path:
+        """Confirmation runs: ``<trial's key>-<seed>.json`` and what belongs to it."""
+        return self.path / "confirm"
+
+    @property
+    def winner(self) -> Path:
+        """The best confirmation run as a folder that transformers loads."""
+        return self.path / "winner"
+
+    def predictions_file(self, key: str, split: str) -> Path:
+        """Per-item predictions of a confirmation run."""
+        return self.confirm / f"{key}-predictions-{split}.parquet"
+
+    def tensors_file(self, key: str) -> Path:
+        """What a confirmation run trained, until its test score is known."""
+        return self.confirm / f"{key}.safetensors"
+
+    def write_study(self, description: Mapping[str, Any]) -> None:
+        """Write ``study.json`` whole."""
+        write_json(self.study_file, description)
+
+    def write_trial(self, record: TrialRecord, params: Mapping[str, Any]) -> None:
+        """Write a trial's only record."""
+        name = f"{record.number:05d}-{record.key}.json"
+        write_json(self.path / "trials" / name, flat(record, params))
+
+    def write_confirmation(self, record: Mapping[str, Any]) -> None:
+        """Write a confirmation run's record: after its training, and again with its test score."""
+        write_json(self.confirm / f"{record['key']}.json", record)
+
+    def write_evaluations(
+        self, proposal: Proposal, lines: list[dict[str, Any]], part: str = "evaluations"
+    ) -> None:
+        """Write a training's evaluations whole; the first line is what was proposed."""
+        rows = [{"proposal": proposal.as_dict()}, *lines]
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        write_text(self.path / part / f"{proposal.key}.jsonl", text)
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Every trial's record, by number."""
+        return [read_json(path) for path in sorted((self.path / "trials").glob("*.json"))]
+
+    def confirmations(self) -> list[dict[str, Any]]:
+        """Every confirmation run's record, by file name."""
+        return [read_json(path) for path in sorted(self.confirm.glob("*.json"))]
+
+    def evaluations(self, key: str) -> tuple[Proposal, list[dict[str, Any]]]:
+        """What was proposed under a key, and its evaluations so far."""
+        text = (self.path / "evaluations" / f"{key}.jsonl").read_text(encoding="utf-8")
+        first, *rest = [json.loads(line) for line in text.splitlines()]
+        return Proposal.from_dict(first["proposal"]), rest
+
+    def history(self) -> list[PastTrial]:
+        """Every trial that was ever begun, by number."""
+        ended = {record["key"]: record["status"] for record in self.trials()}
+        past = []
+        for path in sorted((self.path / "evaluations").glob("*.jsonl")):
+            proposal, rows = self.evaluations(path.stem)
+            objectives = tuple(r["objective"] for r in rows if r["objective"] is not None)
+            sequences = tuple(r["sequence"] for r in rows if r["objective"] is not None)
+            past.append(PastTrial(proposal, ended.get(proposal.key), objectives, sequences))
+        return sorted(past, key=lambda trial: trial.proposal.number)
+
+    def log_test_opening(self, entry: Mapping[str, Any]) -> None:
+        """Note that the test split was opened, in ``test-openings.jsonl``."""
+        path = self.path / "test-openings.jsonl"
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        write_text(path, before + json.dumps(entry) + "\n")
+
+    def test_openings(self) -> int:
+        """How often the test split was opened for this study."""
+        path = self.path / "test-openings.jsonl"
+        return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
+def flat(record: TrialRecord, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as it is written: identity, hyperparameters by name, everything else.
+
+    Raises:
+        ValueError: If a hyperparameter has the name of a field of the record.
+    """
+    values = asdict(record)
+    if clash := set(values) & set(params):
+        raise ValueError(f"hyperparameters named like fields of the record: {sorted(clash)}")
+    names = list(values)
+    cut = names.index("seed")
+    head = {name: values[name] for name in names[:cut]}
+    return {**head, **params, **{name: values[name] for name in names[cut:]}}
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file through a temporary one beside it, flushed to the disk before the rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,162 @@
+"""What a person sees while trainings run: a live table in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from ray.tune import Callback
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+SHOWN_ENDED = 12
+STYLES = {"finished": "green", "pruned": "yellow", "running": "cyan"}
+
+
+def readable(value: object) -> str:
+    """A hyperparameter or a metric in few characters."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """A duration as a person says it: ``48 s``, ``12 min``, ``1.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+@dataclass
+class _Row:
+    number: int
+    setting: str
+    started: float = field(default_factory=time.monotonic)
+    seconds: float | None = None
+    evaluation: int = 0
+    objective: float | None = None
+    status: str = "running"
+
+
+class Progress(Callback):
+    """Follows trainings through Ray Tune's callbacks and shows them.
+
+    Args:
+        title: Stands above the table.
+        total: Trainings to come.
+        evaluations: Evaluations of a training that nothing ends early.
+        metric: Name of the searched metric.
+        searched: Hyperparameters to show; ``seed`` shows the training's seed.
+        is_stopped: Whether the scheduler ended the training with a key.
+        console: Where to write; standard error if not given.
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        total: int,
+        evaluations: int,
+        metric: str,
+        searched: Sequence[str],
+        is_stopped: Callable[[str], bool],
+        console: Console | None = None,
+    ) -> None:
+        self.title, self.total, self.evaluations = title, total, evaluations
+        self.metric, self.searched, self.is_stopped = metric, searched, is_stopped
+        self.console = console or Console(stderr=True)
+        self.rows: dict[str, _Row] = {}
+        self.live: Live | None = None
+        self.started = time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy of every callback and never reads it."""
+        return {}
+
+    def __enter__(self) -> "Progress":
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, get_renderable=self._table, refresh_per_second=2)
+            self.live.start()
+        else:
+            self.say(f"{self.title}: {self.total} to run")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Show a training that began."""
+        config = trial.config
+        shown = {**config["params"], "seed": config["seed"]}
+        setting = " ".join(f"{n}={readable(shown[n])}" for n in self.searched if n in shown)
+        self.rows[config["key"]] = _Row(config["number"], setting)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Show an evaluation."""
+        row = self.rows[trial.config["key"]]
+        row.evaluation, row.status = result["evaluation"], result["status"]
+        row.objective = result["objective"]
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Show how a training ended."""
+        row = self.rows[trial.config["key"]]
+        if row.status == "running":
+            row.status = "pruned" if self.is_stopped(trial.config["key"]) else "open"
+        self._ended(row)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Show a training that failed."""
+        row = self.rows[trial.config["key"]]
+        row.status = "failed"
+        self._ended(row)
+
+    def _ended(self, row: _Row) -> None:
+        row.seconds = time.monotonic() - row.started
+        if self.live is None:
+            done = sum(row.seconds is not None for row in self.rows.values())
+            self.say(
+                f"[{done}/{self.total}] trial {row.number} {row.status} after evaluation "
+                f"{row.evaluation} of {self.evaluations} · {self._value(row)} · "
+                f"{duration(row.seconds)} · {row.setting}"
+            )
+
+    def _value(self, row: _Row) -> str:
+        known = row.objective is not None and row.objective == row.objective
+        return f"{self.metric} {row.objective:.3f}" if known else f"{self.metric} -"
+
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("trial", "status", "evaluation", self.metric, "seconds", "configuration"):
+            table.add_column(heading, no_wrap=heading != "configuration")
+        ended = [row for row in self.rows.values() if row.seconds is not None]
+        running = [row for row in self.rows.values() if row.seconds is None]
+        for row in [*ended[-SHOWN_ENDED:], *running]:
+            seconds = row.seconds or time.monotonic() - row.started
+            known = row.objective is not None and row.objective == row.objective
+            table.add_row(
+                str(row.number),
+                Text(row.status, style=STYLES.get(row.status, "red")),
+                f"{row.evaluation}/{self.evaluations}",
+                f"{row.objective:.3f}" if known else "-",
+                f"{seconds:.0f}",
+                Text(row.setting),
+            )
+        elapsed = duration(time.monotonic() - self.started)
+        title = Text(f"{self.title}: {len(ended)} of {self.total} ended, {elapsed}", style="bold")
+        return Group(title, ProgressBar(self.total, len(ended), width=40), table)

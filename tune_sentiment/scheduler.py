@@ -1,0 +1,100 @@
+"""When a trial is ended early: ASHA (Li et al., 2020, algorithm 2) over integer evaluations.
+
+Rungs are keyed by the ledger's keys and filled from its records, so a trial that goes on in another
+session meets its own past and everyone else's.
+"""
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+
+from tune_sentiment.ledger import PastTrial
+from tune_sentiment.metrics import Mode
+from tune_sentiment.searcher import OBJECTIVE
+
+TIME = "evaluation"
+REDUCTION_FACTOR = 3
+LARGEST_WARMUP_RATIO = 0.2  # the upper bound in every space
+
+
+def scheduler_settings(max_epochs: int, evaluations_per_epoch: int) -> dict[str, int]:
+    """ASHA's settings, in evaluations: grace is one epoch, or more if warm-up can last longer."""
+    grace_epochs = max(1, math.ceil(LARGEST_WARMUP_RATIO * max_epochs))
+    return {
+        "max_t": max_epochs * evaluations_per_epoch,
+        "grace_period": grace_epochs * evaluations_per_epoch,
+        "reduction_factor": REDUCTION_FACTOR,
+    }
+
+
+class Asha(AsyncHyperBandScheduler):
+    """Asynchronous successive halving that knows trials by their key in the ledger.
+
+    Args:
+        mode: ``max`` or ``min``.
+        settings: From ``scheduler_settings``.
+        past: Trials that the ledger knows, replayed in the order of their evaluations.
+    """
+
+    def __init__(
+        self, *, mode: Mode, settings: dict[str, int], past: Sequence[PastTrial] = ()
+    ) -> None:
+        super().__init__(time_attr=TIME, metric=OBJECTIVE, mode=mode, **settings)
+        self.decisions: dict[str, str] = {}
+        self._replay(past)
+
+    def _replay(self, past: Sequence[PastTrial]) -> None:
+        events = [
+            (sequence, evaluation, objective, trial)
+            for trial in past
+            for evaluation, (sequence, objective) in enumerate(
+                zip(trial.sequences, trial.objectives, strict=True), start=1
+            )
+        ]
+        for trial in past:
+            self.on_trial_add(None, _stand_in(trial))
+        for _, evaluation, objective, trial in sorted(events, key=lambda event: event[0]):
+            result = {TIME: evaluation, OBJECTIVE: objective, "status": "running"}
+            self.on_trial_result(None, _stand_in(trial), result)
+        for trial in past:
+            if trial.status is not None:
+                self.on_trial_remove(None, _stand_in(trial))
+
+    def is_stopped(self, key: str) -> bool:
+        """Whether ASHA ended the trial with this key."""
+        return self.decisions.get(key) == TrialScheduler.STOP
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Enter a trial under its key."""
+        super().on_trial_add(tune_controller, _known_as(trial))
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Go on or stop. A trial that diverged or ran out of memory ends by itself."""
+        if result["status"] in ("diverged", "oom"):
+            return str(TrialScheduler.CONTINUE)
+        decision = str(super().on_trial_result(tune_controller, _known_as(trial), result))
+        self.decisions[trial.config["key"]] = decision
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Forget a trial that ended by itself; its evaluations are in the rungs."""
+        self.on_trial_remove(tune_controller, trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Forget a trial that failed."""
+        self.on_trial_remove(tune_controller, trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Forget a trial."""
+        super().on_trial_remove(tune_controller, _known_as(trial))
+
+
+def _known_as(trial: Any) -> SimpleNamespace:
+    return SimpleNamespace(trial_id=trial.config["key"])
+
+
+def _stand_in(past: PastTrial) -> SimpleNamespace:
+    return SimpleNamespace(config={"key": past.proposal.key})

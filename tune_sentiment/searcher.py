@@ -1,0 +1,214 @@
+"""What is tried next: Optuna's TPE as the ledger knows it, or a list of fixed proposals.
+
+Ray's own OptunaSearch tells an early-stopped trial as complete, leaves one that diverged running
+for ever, and cannot be filled from records. This searcher stands on Ray's public ``Searcher`` and
+on Optuna's public ask and tell.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from tune_sentiment.ledger import PastTrial
+from tune_sentiment.metrics import Mode
+from tune_sentiment.proposal import Proposal, trial_key
+from tune_sentiment.space import SearchSpace
+
+OBJECTIVE = "objective"  # what trials report: the searched metric's best value so far
+# Beside start points; Optuna's 10 random trials are half of a small study.
+SAMPLER: dict[str, Any] = {"n_startup_trials": 5}
+MAX_REPEATS = 20
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Search(Searcher):
+    """Start points first, then TPE (Bergstra et al., 2011), filled from a study's records.
+
+    The sampler is seeded anew for each proposal, by the number of proposals before it, so a study
+    that goes on proposes what an uninterrupted one would have.
+
+    Args:
+        space: What is searched and what is pinned.
+        mode: ``max`` or ``min``.
+        seed: Seed of the sampler and of every trial.
+        past: Trials that the ledger knows; open ones go on first.
+    """
+
+    def __init__(
+        self, space: SearchSpace, *, mode: Mode, seed: int, past: Sequence[PastTrial] = ()
+    ) -> None:
+        super().__init__(metric=OBJECTIVE, mode=mode)
+        self.space, self.seed = space, seed
+        self.distributions = space.distributions()
+        self.study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+        self.asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
+        self.values: dict[str, dict[int, float]] = {}
+        self.outcomes: dict[str, tuple[str, dict[int, float]]] = {}
+        self.open = {trial.proposal.key: trial.proposal for trial in past if trial.status is None}
+        self.next_number = 1 + max((t.proposal.number for t in past), default=-1)
+        self.is_exhausted = False
+        self._refill(past)
+
+    def _refill(self, past: Sequence[PastTrial]) -> None:
+        for trial in past:
+            if trial.status is not None:
+                values = dict(enumerate(trial.objectives, start=1))
+                self.outcomes[trial.proposal.key] = (trial.status, values)
+        for trial in past:
+            for key in trial.proposal.repeats:
+                self._add(self._params_of(past, key), *self.outcomes[key])
+            if trial.status is None:
+                self.study.enqueue_trial(self._searched(trial.proposal.params))
+            else:
+                outcome = self.outcomes[trial.proposal.key]
+                self._add(self._searched(trial.proposal.params), *outcome)
+        known = [self._searched(trial.proposal.params) for trial in past]
+        for point in self.space.start:
+            if dict(point) not in known:
+                self.study.enqueue_trial(dict(point))
+
+    def _params_of(self, past: Sequence[PastTrial], key: str) -> dict[str, Any]:
+        return next(self._searched(t.proposal.params) for t in past if t.proposal.key == key)
+
+    def _searched(self, params: Any) -> dict[str, Any]:
+        return {name: params[name] for name in self.distributions}
+
+    def _add(self, params: dict[str, Any], status: str, values: dict[int, float]) -> None:
+        state, kept = learnt(status, values)
+        best = kept[max(kept)] if kept else None
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=None if state is TrialState.FAIL else best,
+                params=params,
+                distributions=self.distributions,
+                intermediate_values=kept,
+            )
+        )
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next proposal as a trial's configuration, or ``FINISHED``."""
+        size = self.space.size()
+        repeats: list[str] = []
+        for _ in range(MAX_REPEATS):
+            waiting = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+            running = {proposal.key for _, proposal in self.asked.values()}
+            if size is not None and len(self.outcomes.keys() | running) >= size and not waiting:
+                break
+            trial = self._ask()
+            params = {**trial.params, **(self.space.fixed or {})}
+            key = trial_key(params, self.seed)
+            if key in self.outcomes:
+                self._tell(trial, *self.outcomes[key])
+                repeats.append(key)
+            elif key in running:
+                self.study.tell(trial, state=TrialState.FAIL)
+            else:
+                proposal = self.open.pop(key, None)
+                if proposal is None:
+                    is_start = trial.params in [dict(point) for point in self.space.start]
+                    proposal = Proposal(
+                        number=self.next_number,
+                        key=key,
+                        origin="start" if is_start else "sampler",
+                        params=params,
+                        seed=self.seed,
+                        repeats=tuple(repeats),
+                    )
+                    self.next_number += 1
+                self.asked[trial_id] = (trial, proposal)
+                self.values[trial_id] = {}
+                return proposal.as_dict()
+        self.is_exhausted = True
+        return Searcher.FINISHED
+
+    def _ask(self) -> optuna.Trial:
+        begun = sum(
+            trial.state is not TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)
+        )
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=(self.seed * 100_003 + begun) % 2**32, **SAMPLER
+        )
+        return self.study.ask(self.distributions)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Remember an evaluation."""
+        if result["status"] in ("running", "finished"):
+            self.values[trial_id][result["evaluation"]] = result[OBJECTIVE]
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell Optuna how a trial ended. Its last evaluation arrives here, not as a result."""
+        if trial_id not in self.asked:
+            return
+        trial, proposal = self.asked.pop(trial_id)
+        if error or not result or "status" not in result:
+            status = "failed"
+        else:
+            self.on_trial_result(trial_id, result)
+            status = "pruned" if result["status"] == "running" else result["status"]
+        values = self.values.pop(trial_id)
+        self.outcomes[proposal.key] = (status, values)
+        self._tell(trial, status, values)
+
+    def _tell(self, trial: optuna.Trial, status: str, values: dict[int, float]) -> None:
+        state, kept = learnt(status, values)
+        for evaluation, value in sorted(kept.items()):
+            trial.report(value, step=evaluation)
+        is_complete = state is TrialState.COMPLETE
+        self.study.tell(trial, kept[max(kept)] if is_complete else None, state=state)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the ledger is the truth."""
+
+
+def learnt(status: str, values: dict[int, float]) -> tuple[TrialState, dict[int, float]]:
+    """What Optuna is told of a trial: its state, and the values by evaluation.
+
+    Diverged and out-of-memory trials are pruned without values: TPE ranks them last. Told as
+    failed they would be ignored, and TPE goes on proposing the region. A failed trial says nothing
+    about its configuration.
+    """
+    if status == "finished":
+        return TrialState.COMPLETE, values
+    if status == "pruned":
+        return TrialState.PRUNED, values
+    if status in ("diverged", "oom"):
+        return TrialState.PRUNED, {}
+    return TrialState.FAIL, {}
+
+
+class FixedSearch(Searcher):
+    """Exactly the given proposals, in their order: confirmations and presets.
+
+    Args:
+        proposals: What to run.
+        mode: ``max`` or ``min``, as the study's.
+    """
+
+    def __init__(self, proposals: Iterable[Proposal], *, mode: Mode) -> None:
+        super().__init__(metric=OBJECTIVE, mode=mode)
+        self.waiting = list(proposals)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """The next proposal as a trial's configuration, or ``FINISHED``."""
+        return self.waiting.pop(0).as_dict() if self.waiting else Searcher.FINISHED
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Learn nothing."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the ledger is the truth."""

@@ -1,0 +1,123 @@
+"""A method's search space: where its hyperparameters move, and where the search starts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna.distributions as od
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from tune_sentiment.errors import UsageError, unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """Where the hyperparameters of a method may move.
+
+    Args:
+        method: A name in METHODS.
+        params: A Ray Tune domain for each searched hyperparameter.
+        start: Configurations that are tried first, in order: known-good ones.
+        fixed: Pinned hyperparameters, no longer searched.
+
+    Raises:
+        UsageError: If a start point misses a hyperparameter or lies outside its domain.
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    start: Sequence[Mapping[str, Any]] = ()
+    fixed: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        domains = self.distributions()
+        for point in self.start:
+            if set(point) != set(domains):
+                raise UsageError(
+                    f"{self.method}: a start point names {sorted(point)}, the space "
+                    f"{sorted(domains)}"
+                )
+            for name, value in point.items():
+                if not contains(domains[name], value):
+                    raise UsageError(
+                        f"{self.method}: start value {name}={value!r} is outside {domains[name]}"
+                    )
+
+    def distributions(self) -> dict[str, od.BaseDistribution]:
+        """The searched hyperparameters as Optuna distributions."""
+        return dict(OptunaSearch.convert_search_space(dict(self.params)))
+
+    def pin(self, values: Mapping[str, Any]) -> "SearchSpace":
+        """The space with some hyperparameters held at a value; it may lie outside their domain."""
+        start: list[dict[str, Any]] = []
+        for point in self.start:
+            rest = {name: value for name, value in point.items() if name not in values}
+            if rest and rest not in start:
+                start.append(rest)
+        return SearchSpace(
+            method=self.method,
+            params={name: d for name, d in self.params.items() if name not in values},
+            start=start,
+            fixed={**(self.fixed or {}), **values},
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The space as JSON values: Optuna distributions, pinned values, start points."""
+        domains = self.distributions().items()
+        return {
+            "distributions": {name: od.distribution_to_json(d) for name, d in sorted(domains)},
+            "fixed": dict(self.fixed or {}),
+            "start": [dict(point) for point in self.start],
+        }
+
+    def size(self) -> int | None:
+        """How many configurations there are; ``None`` if a hyperparameter is continuous."""
+        total = 1
+        for domain in self.distributions().values():
+            if isinstance(domain, od.CategoricalDistribution):
+                total *= len(domain.choices)
+            elif domain.single():
+                continue
+            elif isinstance(domain, od.IntDistribution):
+                total *= (domain.high - domain.low) // domain.step + 1
+            else:
+                return None
+        return total
+
+
+def contains(domain: od.BaseDistribution, value: Any) -> bool:
+    """Whether a distribution could ever propose the value."""
+    if isinstance(domain, od.CategoricalDistribution):
+        return value in domain.choices
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    assert isinstance(domain, od.IntDistribution | od.FloatDistribution)
+    return bool(domain.low <= value <= domain.high)
+
+
+def parse_value(name: str, text: str, space: SearchSpace, owned: Mapping[str, type]) -> Any:
+    """The value that a person wrote behind ``NAME=``, in the type of the hyperparameter.
+
+    Raises:
+        UsageError: If it is not of that type.
+    """
+    from dataclasses import fields
+
+    if name not in owned:
+        raise unknown("hyperparameter", name, owned, plural="Hyperparameters")
+    domain = space.params.get(name)
+    if isinstance(domain, tune.search.sample.Categorical):
+        for choice in domain.categories:
+            if str(choice) == text:
+                return choice
+    kind = {field.name: field.type for field in fields(owned[name])}[name]
+    try:
+        if kind in (int, "int"):
+            return int(text)
+        if kind in (float, "float"):
+            return float(text)
+    except ValueError:
+        wanted = "a whole number" if kind in (int, "int") else "a number"
+        raise UsageError(f"{name} must be {wanted}, got '{text}'") from None
+    return text

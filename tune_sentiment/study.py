@@ -1,0 +1,232 @@
+"""A study, resolved: what was asked for, what it was found to mean, and its identity.
+
+The identity is a hash of everything that can change a result and of nothing else, so the same
+command finds its study again on any machine and with any number of workers.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tune_sentiment import config as configuration
+from tune_sentiment import provenance
+from tune_sentiment.backbone import Backbone, load_backbone
+from tune_sentiment.config import StudyConfig
+from tune_sentiment.data import DatasetSpec, data_fingerprint, dataset_named, describe_splits
+from tune_sentiment.errors import UsageError
+from tune_sentiment.ledger import SCHEMA, StudyFolder
+from tune_sentiment.methods import METHODS, Method, method_named
+from tune_sentiment.metrics import Metric, metric_named
+from tune_sentiment.proposal import digest
+from tune_sentiment.space import SearchSpace
+from tune_sentiment.splits import SPLITS, SplitSummary
+
+MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
+HASHED_LENGTH = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Data and backbone of a comparison, found once for all its studies.
+
+    Args:
+        dataset: The dataset's row.
+        mirror: Local mirror of named datasets, looked at before the hub.
+        splits: Counts and hashes of each split.
+        backbone: The pretrained encoder.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    dataset: DatasetSpec
+    mirror: Path | None
+    splits: Mapping[str, SplitSummary]
+    backbone: Backbone
+    device: str
+
+    @classmethod
+    def find(cls, dataset: str, model: str, *, mirror: Path | None, wants_gpu: bool) -> "Source":
+        """Look up the dataset and the model.
+
+        Raises:
+            UsageError: If a name is unknown or a file is not what it should be.
+            StartError: If the hub is needed and cannot be reached.
+        """
+        spec = dataset_named(dataset)
+        backbone = load_backbone(model)
+        splits = describe_splits(spec, mirror=mirror)
+        device = "cuda" if wants_gpu and provenance.has_gpu() else "cpu"
+        return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One method on one dataset with one backbone, one space and one budget.
+
+    Args:
+        config: What was asked for.
+        space: The method's space with the pinned values taken out.
+        source: Data and backbone.
+    """
+
+    config: StudyConfig
+    space: SearchSpace
+    source: Source
+
+    def __post_init__(self) -> None:
+        metric = metric_named(self.config.metric)
+        if metric.needs_probabilities and not self.method.is_neural:
+            raise UsageError(
+                f"{self.config.method} has no probabilities, so {self.config.metric} cannot be "
+                "searched with it"
+            )
+        classes = len(self.source.dataset.classes)
+        if metric.needs_two_classes and classes != 2:
+            raise UsageError(
+                f"{self.config.metric} is defined for two classes; {self.source.dataset.name} "
+                f"has {classes}"
+            )
+
+    @property
+    def method(self) -> Method:
+        """The row of METHODS."""
+        return METHODS[self.config.method]
+
+    @property
+    def metric(self) -> Metric:
+        """The searched metric."""
+        return metric_named(self.config.metric)
+
+    @property
+    def num_train(self) -> int:
+        """Training texts that each trial sees."""
+        return self.config.train_samples or self.source.splits["train"].rows
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The study's part of every trial's configuration; empty for a closed-form method."""
+        if not self.method.is_neural:
+            return {}
+        precision = provenance.resolve_precision(self.config.precision, self.source.device)
+        return {
+            "max_epochs": self.config.max_epochs,
+            "evaluations_per_epoch": 1 if self.num_train < MANY_TRAINING_TEXTS else 4,
+            "padding": self.config.padding,
+            "precision": precision,
+        }
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Evaluations of a trial that nothing ends early."""
+        plan = self.plan
+        return int(plan["max_epochs"] * plan["evaluations_per_epoch"]) if plan else 1
+
+    def scheduler(self) -> dict[str, int] | None:
+        """ASHA's settings; ``None`` for a method that has nothing to stop early."""
+        from tune_sentiment.scheduler import scheduler_settings
+
+        plan = self.plan
+        return (
+            scheduler_settings(plan["max_epochs"], plan["evaluations_per_epoch"]) if plan else None
+        )
+
+    def comparison_of(self) -> dict[str, Any]:
+        """What studies must share to stand in one table."""
+        return {
+            "data": data_fingerprint(self.source.splits),
+            "split": {"rule": "as given", "seed": self.config.seed},
+            "train_samples": self.config.train_samples,
+            "model": self.source.backbone.fingerprint,
+            "max_length": self.config.max_length,
+            "metric": self.config.metric,
+        }
+
+    @property
+    def comparison(self) -> str:
+        """Hash of ``comparison_of``."""
+        return digest(self.comparison_of())
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change a result."""
+        from tune_sentiment.searcher import SAMPLER
+
+        owned = configuration.owners(self.method.hyperparameters, is_neural=self.method.is_neural)
+        return {
+            "schema": SCHEMA,
+            "method": self.config.method,
+            "space": self.space.describe(),
+            "defaults": configuration.defaults(owned),
+            "seed": self.config.seed,
+            "sampler": SAMPLER,
+            "scheduler": self.scheduler(),
+            "plan": self.plan,
+            "comparison_of": self.comparison_of(),
+        }
+
+    @property
+    def id(self) -> str:
+        """The study's name and the name of its folder."""
+        words = (self.source.dataset.name, self.source.backbone.name, self.config.method)
+        safe = [re.sub(r"[^A-Za-z0-9._]+", "_", Path(word).name) for word in words]
+        return "-".join([*safe, digest(self.identity(), HASHED_LENGTH)])
+
+    def describe(self) -> dict[str, Any]:
+        """The content of ``study.json``."""
+        return {
+            "id": self.id,
+            "name": self.config.name,
+            "dataset": self.source.dataset.name,
+            "model": self.source.backbone.name,
+            "metric": self.config.metric,
+            "mode": self.metric.mode,
+            "classes": list(self.source.dataset.classes),
+            "comparison": self.comparison,
+            **self.identity(),
+            "trials_asked": self.config.trials,
+            "splits": {
+                name: {"rows": summary.rows, "class_counts": list(summary.class_counts)}
+                for name, summary in self.source.splits.items()
+            },
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": provenance.commit(),
+            "versions": provenance.versions(),
+        }
+
+
+def resolve(config: StudyConfig, space: SearchSpace, source: Source) -> Study:
+    """Check a study before anything starts, down to every start point and pinned value.
+
+    Raises:
+        UsageError: If a pinned name belongs to no dataclass of the method, or a value is refused.
+    """
+    method = method_named(config.method)
+    pinned = space.pin(config.fixed)
+    for point in pinned.start or [{}]:
+        params = {**point, **config.fixed}
+        if set(params) >= set(space.params):
+            configuration.split(
+                params, method.hyperparameters, is_neural=method.is_neural, max_epochs=1
+            )
+    return Study(config=config, space=pinned, source=source)
+
+
+def open_folder(study: Study, results: Path) -> StudyFolder:
+    """Write what the study is, and return its folder."""
+    import pyarrow
+    from pyarrow import parquet
+
+    folder = StudyFolder(results / study.id)
+    folder.write_study(study.describe())
+    texts = folder.path / "texts.parquet"
+    if not texts.exists():
+        hashes = [study.source.splits[name].text_hashes for name in SPLITS]
+        names = np.repeat(SPLITS, [len(column) for column in hashes])
+        table = pyarrow.table({"split": names, "text_hash": np.concatenate(hashes)})
+        unfinished = texts.with_name(".texts.parquet.tmp")
+        parquet.write_table(table, unfinished)
+        unfinished.replace(texts)
+    return folder

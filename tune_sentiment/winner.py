@@ -1,0 +1,74 @@
+"""Trained classifiers read back from what a run left, and written as a folder others can load."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tune_sentiment.classifiers import Classifier, LinearClassifier, NeuralClassifier
+from tune_sentiment.ledger import write_json
+from tune_sentiment.methods import METHODS
+from tune_sentiment.proposal import Proposal
+from tune_sentiment.trainable import TrialSetup, build_model
+
+LINEAR_FILE = "linear.safetensors"
+WINNER_FILE = "winner.json"
+
+
+def load_classifier(
+    setup: TrialSetup, proposal: Proposal, tensors: Path, features: Any = None
+) -> Classifier:
+    """The classifier that a run trained.
+
+    Args:
+        setup: What the study's trials share.
+        proposal: The run.
+        tensors: What it left.
+        features: For a closed-form method, any of its features: they know their encoder.
+    """
+    from safetensors.numpy import load_file
+
+    trained = load_file(tensors)
+    if METHODS[setup.method].is_neural:
+        model, config = build_model(setup, proposal.params, proposal.seed)
+        classifier = NeuralClassifier(model, config.precision)
+        classifier.load(trained)
+        return classifier
+    return LinearClassifier(
+        **trained,
+        pooling=proposal.params["pooling"],
+        has_converged=True,
+        num_encoder_params=getattr(features, "num_encoder_params", 0),
+    )
+
+
+def export(setup: TrialSetup, proposal: Proposal, tensors: Path, folder: Path) -> None:
+    """Write the run as a folder with model, tokenizer and what it is, replacing an older one.
+
+    A neural method's folder loads in plain transformers: what it inserted is merged. A closed-form
+    method's holds the frozen encoder and the linear map of its features in ``linear.safetensors``.
+    """
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    method = METHODS[setup.method]
+    if method.is_neural:
+        classifier = load_classifier(setup, proposal, tensors)
+        assert isinstance(classifier, NeuralClassifier)
+        if method.merge is not None:
+            method.merge(classifier.model)
+        classifier.model.save_pretrained(unfinished)
+    else:
+        setup.backbone.classifier(setup.classes).base_model.save_pretrained(unfinished)
+        shutil.copyfile(tensors, unfinished / LINEAR_FILE)
+    setup.backbone.tokenizer().save_pretrained(unfinished)
+    about = {
+        "method": setup.method,
+        "key": proposal.key,
+        "seed": proposal.seed,
+        "classes": list(setup.classes),
+        "params": dict(proposal.params),
+    }
+    write_json(unfinished / WINNER_FILE, about)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
