@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_sentiment.ledger import StudyFolder, read_json
+from tune_sentiment.ledger import StudyFolder, best_trial, read_json
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ class LoadedStudy:
     @property
     def winner(self) -> dict[str, Any] | None:
         """The trial with the best searched metric, the earlier of two equal ones."""
-        sign = 1 if self.description["mode"] == "max" else -1
-        scored = [trial for trial in self.trials if trial[self.metric] is not None]
-        return max(scored, key=lambda t: (sign * t[self.metric], -t["number"]), default=None)
+        found: dict[str, Any] | None = best_trial(
+            self.trials, self.metric, self.description["mode"]
+        )
+        return found
 
     @property
     def test_scores(self) -> list[float]:

@@ -14,7 +14,7 @@ import ray
 
 from tune_sentiment.config import Resources
 from tune_sentiment.data import load_test
-from tune_sentiment.ledger import StudyFolder, TrialRecord, flat
+from tune_sentiment.ledger import StudyFolder, TrialRecord, best_trial, flat
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
@@ -22,13 +22,6 @@ from tune_sentiment.session import SharedInputs, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.trainable import TrialSetup
 from tune_sentiment.tuner import Inputs, run_fixed, trial_setup
-
-
-def best_trial(records: Sequence[Mapping[str, Any]], metric: str, mode: str) -> Any:
-    """The record with the best searched metric, the earlier of two equal ones; or ``None``."""
-    scored = [record for record in records if record[metric] is not None]
-    sign = 1 if mode == "max" else -1
-    return max(scored, key=lambda r: (sign * r[metric], -r["number"]), default=None)
 
 
 def confirmation_proposals(study: Study, winner: Mapping[str, Any]) -> list[Proposal]:

@@ -8,7 +8,7 @@ from tune_sentiment.progress import duration
 
 CALIBRATION_STEPS = 20
 CALIBRATION_SECONDS = 10.0  # a slow machine is told apart after fewer steps
-LONG_SECONDS = 900.0  # from here on, shorter ways are named
+LONG_SECONDS = 1_800.0  # from here on, shorter ways are named
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,6 @@ def cost_line(study: Any, seconds: float, cores: int) -> str:
         shorter.append("--model minilm")
     if study.num_train > 2_000:
         shorter.append("--train-samples 2000")
-    if config.time_budget_minutes is None:
+    if config.time_budget_minutes is None and seconds > 5_400:
         shorter.append("--time-budget-minutes 60")
     return line + (f". Shorter: {', '.join(shorter)}" if shorter else "")

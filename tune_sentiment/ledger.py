@@ -7,7 +7,7 @@ sees the old content or the new, never a part.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from tune_sentiment.proposal import Proposal
 
 SCHEMA = 1
-STATUSES = ("finished", "pruned", "diverged", "oom", "failed")
+SCORED_STATUSES = ("finished", "pruned")
+STATUSES = (*SCORED_STATUSES, "diverged", "oom", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +174,16 @@ class StudyFolder:
         """How often the test split was opened for this study."""
         path = self.path / "test-openings.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
+def best_trial(records: Iterable[Mapping[str, Any]], metric: str, mode: str) -> Any:
+    """The record with the best searched metric, the earlier of two equal ones; or ``None``.
+
+    Only trials that finished or were ended early can win: one that diverged later did not train.
+    """
+    sign = 1 if mode == "max" else -1
+    able = [r for r in records if r["status"] in SCORED_STATUSES and r[metric] is not None]
+    return max(able, key=lambda r: (sign * r[metric], -r["number"]), default=None)
 
 
 def flat(record: TrialRecord, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Recorder(Callback):
         values = dict.fromkeys(RECORD_FIELDS)
         values |= {name: details[name] for name in RECORD_FIELDS if name in details}
         if best is not None:
-            values |= {name: best[name] for name in RECORD_FIELDS if name.startswith("val_")}
+            values |= {name: best.get(name) for name in RECORD_FIELDS if name.startswith("val_")}
         values |= {
             "schema": SCHEMA,
             "study": self.study_id,

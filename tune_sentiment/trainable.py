@@ -105,7 +105,7 @@ def reports(
     count = 0
     try:
         with contextlib.closing(evaluations_of(setup, proposal, train, validation)) as evaluations:
-            for count, made in enumerate(evaluations, start=1):  # noqa: B007
+            for count, made in enumerate(evaluations, start=1):
                 value = made.metrics.get(setup.metric)
                 if value is not None:
                     best = value if best is None else better(best, value)

@@ -1,0 +1,48 @@
+# make help says what each target is for.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RUN = .venv/bin/python run_search.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check format test test-fast clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/demo-installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing into .venv (a minute or two)"
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+.venv/dev-installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing into .venv (a minute or two)"
+	$(PIP) --editable '.[dev]'
+	@touch $@ .venv/demo-installed
+
+setup: .venv/dev-installed ## install everything that development needs into .venv
+
+demo: .venv/demo-installed ## install, then search LoRA beside the SVM on the built-in corpus
+	$(RUN) --method lora --dataset demo --model minilm --trials 6 --max-epochs 3 --confirm-seeds 2
+
+check: setup ## lint, format and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: setup ## let ruff rewrite what it can
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+test: test-fast ## all tests: the fast ones first, then those that start Ray
+	.venv/bin/pytest -m "slow and not gpu"
+
+test-fast: setup ## the tests that need no Ray, under two minutes
+	.venv/bin/pytest -m "not slow and not gpu"
+
+clean: ## delete caches and the virtual environment; results stay
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

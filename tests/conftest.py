@@ -1,0 +1,93 @@
+"""Tiny backbones and data, made on the spot and loaded through the real code."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tune_sentiment.backbone import Backbone, load_backbone
+from tune_sentiment.features import Features
+from tune_sentiment.tokens import Tokens, tokenise
+
+FAMILIES = ("distilbert", "bert")
+CHECKOUT = Path(__file__).resolve().parent.parent
+GOOD = ["a lovely film", "warm and funny", "i liked every minute", "a joy to watch"]
+BAD = ["a dull film", "cold and slow", "i left after an hour", "a chore to watch"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["TUNE_SENTIMENT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Backbone:
+    return load_backbone("tiny")
+
+
+def build_bert(folder: Path, tiny_folder: Path) -> Path:
+    """A two-layer BERT with random weights and the tiny model's tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    vocabulary = (tiny_folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+    )
+    torch.manual_seed(0)
+    BertModel(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_folder / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def families(tiny: Backbone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Backbone]:
+    bert = build_bert(tmp_path_factory.mktemp("bert"), tiny.folder)
+    return {"distilbert": tiny, "bert": load_backbone(str(bert))}
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def backbone(request: pytest.FixtureRequest, families: dict[str, Backbone]) -> Backbone:
+    return families[request.param]
+
+
+@pytest.fixture(scope="session")
+def eight(tiny: Backbone) -> Tokens:
+    """Eight sentences, four of each class."""
+    labels = np.array([1] * len(GOOD) + [0] * len(BAD), dtype=np.int64)
+    return tokenise(tiny, GOOD + BAD, labels, 32)
+
+
+@pytest.fixture
+def made_features() -> Callable[..., Features]:
+    """Features of two classes that a line separates up to some noise."""
+
+    def make(rows: int = 200, width: int = 8, noise: float = 1.0, seed: int = 0) -> Features:
+        random = np.random.default_rng(seed)
+        labels = np.arange(rows) % 2
+        base = random.normal(size=(rows, width)) * noise
+        base[:, 0] += 2.0 * labels - 1.0
+        pooled = {"cls": base.astype(np.float32), "mean": (base + 0.1).astype(np.float32)}
+        return Features(pooled, labels.astype(np.int64), 0.0, 1000)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real data sets beside the checkout, or the folder that the environment names."""
+    named = os.environ.get("TUNE_SENTIMENT_DATA")
+    folder = Path(named) if named else CHECKOUT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set TUNE_SENTIMENT_DATA")
+    return folder.resolve()

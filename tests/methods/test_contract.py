@@ -1,0 +1,207 @@
+"""What holds for every method, on every backbone family, from its space's own start points."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces import SPACES
+from tests.conftest import FAMILIES
+from tune_sentiment.backbone import Backbone
+from tune_sentiment.config import defaults, owners, split
+from tune_sentiment.methods import COMPARED, METHODS
+from tune_sentiment.proposal import Proposal, trial_key
+from tune_sentiment.space import contains
+from tune_sentiment.structure import head_names
+from tune_sentiment.tokens import Tokens
+from tune_sentiment.train import TrainState, fit
+from tune_sentiment.trainable import TrialSetup, build_model, build_state, evaluations_of, reports
+
+NEURAL = [name for name, method in METHODS.items() if method.is_neural]
+CLOSED = [name for name, method in METHODS.items() if not method.is_neural]
+CLASSES = ("negative", "positive")
+
+
+def setup_for(method: str, backbone: Backbone, **plan: Any) -> TrialSetup:
+    return TrialSetup(
+        method=method,
+        backbone=backbone,
+        classes=CLASSES,
+        metric="val_accuracy",
+        plan={"max_epochs": 2, "precision": "fp32", "padding": "bucketed"} | plan
+        if METHODS[method].is_neural
+        else {},
+        device="cpu",
+        num_threads=1,
+    )
+
+
+def start_of(method: str, **changes: Any) -> dict[str, Any]:
+    return {**SPACES[method].start[0], **changes}
+
+
+def proposal_for(method: str, seed: int = 7, **changes: Any) -> Proposal:
+    params = start_of(method, **changes)
+    return Proposal(number=0, key=trial_key(params, seed), origin="start", params=params, seed=seed)
+
+
+def test_the_tables_have_the_same_methods() -> None:
+    assert len(METHODS) >= 3
+    assert set(METHODS) == set(SPACES)
+    assert set(COMPARED) <= set(METHODS)
+    assert NEURAL
+    assert CLOSED == ["svm"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_sampled_key_has_one_owner_and_every_start_point_is_accepted(method: str) -> None:
+    row, space = METHODS[method], SPACES[method]
+    owned = owners(row.hyperparameters, is_neural=row.is_neural)
+    assert set(space.params) <= set(owned)
+    assert set(owned) == set(space.params) | set(defaults(owned))
+    assert space.start
+    domains = space.distributions()
+    for point in space.start:
+        assert all(contains(domains[name], value) for name, value in point.items())
+        split(point, row.hyperparameters, is_neural=row.is_neural, max_epochs=1)
+
+
+@pytest.mark.parametrize("method", NEURAL)
+def test_a_new_model_says_what_the_backbone_with_that_head_says(
+    method: str, backbone: Backbone, eight: Tokens
+) -> None:
+    model, _ = build_model(setup_for(method, backbone), start_of(method), seed=3)
+    torch.manual_seed(3)
+    plain = backbone.classifier(CLASSES).eval()
+    batch = eight.batch(np.arange(len(eight)))
+    with torch.inference_mode():
+        expected = plain(**batch).logits
+        assert torch.equal(model.eval()(**batch).logits, expected)
+    assert expected.abs().max() > 0
+
+
+@pytest.mark.parametrize("method", NEURAL)
+def test_exactly_what_requires_gradients_moves_and_all_of_it(
+    method: str, backbone: Backbone, eight: Tokens
+) -> None:
+    setup = setup_for(method, backbone)
+    state = build_state(setup, start_of(method, lr=1e-3, warmup_ratio=0.0), 3, len(eight))
+    before = {name: p.detach().clone() for name, p in state.model.named_parameters()}
+    state.model.train()
+    for _ in range(3):
+        state.take_step(eight, np.arange(len(eight)))
+    trainable = {n for n, p in state.model.named_parameters() if p.requires_grad}
+    moved = {n for n, p in state.model.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == trainable
+    assert moved
+    heads = tuple(f"{name}." for name in head_names(state.model))
+    assert {n for n, _ in state.model.named_parameters() if n.startswith(heads)} <= moved
+
+
+@pytest.mark.parametrize("method", NEURAL)
+def test_it_memorises_eight_sentences(method: str, backbone: Backbone, eight: Tokens) -> None:
+    setup = setup_for(method, backbone, max_epochs=60)
+    changes: dict[str, Any] = {"lr": 5e-3, "batch_size": 8, "warmup_ratio": 0.1}
+    if "rank" in SPACES[method].params:
+        changes |= {"rank": 32, "targets": "all", "lr": 1e-2}
+    state = build_state(setup, start_of(method, **changes), 3, len(eight))
+    *_, last = fit(state, eight, eight)
+    assert last.metrics["val_accuracy"] == 1.0
+    assert last.status == "finished"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_gives_the_same_numbers(
+    method: str, backbone: Backbone, eight: Tokens, made_features: Any
+) -> None:
+    inputs = eight if METHODS[method].is_neural else made_features()
+    setup = setup_for(method, backbone)
+
+    def losses(seed: int) -> list[Any]:
+        proposal = proposal_for(method, seed)
+        made = list(evaluations_of(setup, proposal, inputs, inputs))
+        assert made
+        return [(e.train_loss, e.metrics) for e in made]
+
+    assert losses(7) == losses(7)
+    if METHODS[method].is_neural:
+        assert losses(7) != losses(8)
+
+
+@pytest.mark.parametrize("method", NEURAL)
+def test_the_caller_may_stop_after_one_evaluation(
+    method: str, backbone: Backbone, eight: Tokens
+) -> None:
+    state = build_state(setup_for(method, backbone, max_epochs=5), start_of(method), 3, len(eight))
+    evaluations = fit(state, eight, eight)
+    first = next(evaluations)
+    evaluations.close()
+    assert (first.evaluation, first.status) == (1, "running")
+    assert state.step == state.epoch_steps
+
+
+@pytest.mark.parametrize("method", NEURAL)
+def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(
+    method: str, backbone: Backbone, eight: Tokens
+) -> None:
+    setup = setup_for(method, backbone, max_epochs=5)
+    proposal = proposal_for(method)
+    state = build_state(setup, proposal.params, 3, len(eight))
+    with torch.no_grad():
+        next(p for p in state.model.parameters() if p.requires_grad).fill_(float("nan"))
+    made = list(fit(state, eight, eight))
+    assert [e.status for e in made] == ["diverged"]
+    assert made[0].metrics == {}
+    assert made[0].classifier is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_run_leaves_gives_the_same_scores_again(
+    method: str, backbone: Backbone, eight: Tokens, made_features: Any, tmp_path: Any
+) -> None:
+    from tune_sentiment.winner import load_classifier
+
+    inputs = eight if METHODS[method].is_neural else made_features()
+    setup, proposal = setup_for(method, backbone), proposal_for(method)
+    *_, last = evaluations_of(setup, proposal, inputs, inputs)
+    expected = last.classifier.scores(inputs)
+    kept = tmp_path / "kept.safetensors"
+    assert list(reports(setup, proposal, inputs, inputs, kept))
+    again = load_classifier(setup, proposal, kept, inputs)
+    np.testing.assert_array_equal(again.scores(inputs), expected)
+    assert again.num_trainable_params == last.classifier.num_trainable_params
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_report_has_every_measured_field_of_the_record(
+    method: str, backbone: Backbone, eight: Tokens, made_features: Any
+) -> None:
+    is_neural = METHODS[method].is_neural
+    inputs = eight if is_neural else made_features()
+    *_, last = reports(setup_for(method, backbone), proposal_for(method), inputs, inputs)
+    details = last["details"]
+    measured = {"train_seconds", "eval_seconds", "train_samples_per_second", "host", "device"}
+    measured |= {"peak_memory_bytes", "num_trainable_params", "num_total_params", "num_threads"}
+    if is_neural:
+        measured |= {"precision", "micro_batch_size", "accumulation", "train_loss"}
+        measured |= {"train_steps_per_second"}
+        assert details["metrics"]["val_loss"] > 0
+    else:
+        measured |= {"features_seconds", "converged"}
+        assert details["metrics"]["val_loss"] is None
+    assert {name for name in measured if details.get(name) is None} == set()
+    assert details["metrics"]["val_f1"] is not None
+
+
+def test_both_families_are_what_they_are_called(families: dict[str, Backbone]) -> None:
+    assert tuple(families) == FAMILIES
+    for name, found in families.items():
+        assert found.classifier(CLASSES).config.model_type == name
+
+
+def test_a_state_knows_what_trains(backbone: Backbone, eight: Tokens) -> None:
+    for method in NEURAL:
+        state = build_state(setup_for(method, backbone), start_of(method), 3, len(eight))
+        assert isinstance(state, TrainState)
+        assert sum(p.numel() for p in state.trainable) > 0

@@ -1,0 +1,64 @@
+"""Parameter counts worked out elsewhere, on DistilBERT's and MiniLM's true shapes without weights."""
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig
+
+from tune_sentiment.methods import METHODS
+from tune_sentiment.methods.full import FullHyperparameters
+from tune_sentiment.methods.lora import LoraHyperparameters
+from tune_sentiment.structure import freeze_all_but_head, head_names, linear_names
+
+
+def shaped(config: DistilBertConfig | BertConfig) -> torch.nn.Module:
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(config)
+
+
+def trainable(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def prepared(method: str, model: torch.nn.Module, hyperparameters: object) -> torch.nn.Module:
+    prepare = METHODS[method].prepare
+    assert prepare is not None
+    prepare(model, hyperparameters)
+    return model
+
+
+def lora(targets: str, rank: int = 8) -> LoraHyperparameters:
+    return LoraHyperparameters(rank=rank, alpha_over_rank=2, dropout=0.1, targets=targets)
+
+
+def test_full_fine_tuning_trains_all_of_distilbert() -> None:
+    model = prepared("full", shaped(DistilBertConfig()), FullHyperparameters())
+    assert trainable(model) == 66_955_010
+
+
+def test_distilberts_head_is_its_pre_classifier_and_classifier() -> None:
+    model = shaped(DistilBertConfig())
+    freeze_all_but_head(model)
+    assert head_names(model) == ["pre_classifier", "classifier"]
+    assert trainable(model) == 592_130
+
+
+def test_lora_of_rank_8_on_query_and_value() -> None:
+    with torch.device("meta"):
+        model = prepared("lora", shaped(DistilBertConfig()), lora("qv"))
+    assert trainable(model) == 739_586
+
+
+def test_the_pooler_of_a_bert_belongs_to_its_head() -> None:
+    config = BertConfig(
+        hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
+    )
+    model = shaped(config)
+    freeze_all_but_head(model)
+    assert trainable(model) == 147_840 + 384 * 2 + 2
+
+
+@pytest.mark.parametrize(("targets", "per_layer"), [("qv", 2), ("qkvo", 4), ("all", 6)])
+def test_targets_name_that_many_maps_of_each_layer(targets: str, per_layer: int) -> None:
+    for config in (DistilBertConfig(), BertConfig(num_hidden_layers=6)):
+        names = linear_names(shaped(config), targets)
+        assert len(names) == len(set(names)) == per_layer * 6

@@ -1,0 +1,100 @@
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tune_sentiment.proposal import Proposal
+from tune_sentiment.recorder import Recorder
+
+
+class Kept:
+    """A recorder and everything it wrote."""
+
+    def __init__(self, mode: Any = "max", stopped: frozenset[str] = frozenset()) -> None:
+        self.records: list[Any] = []
+        self.lines: dict[str, list[dict[str, Any]]] = {}
+        self.recorder = Recorder(
+            study_id="s",
+            mode=mode,
+            write_record=lambda record, params: self.records.append(record),
+            write_evaluations=lambda p, lines: self.lines.update({p.key: list(lines)}),
+            is_stopped=lambda key: key in stopped,
+        )
+
+    def start(self, key: str = "k", error: str | None = None) -> Any:
+        proposal = Proposal(number=0, key=key, origin="sampler", params={"lr": 0.1}, seed=1)
+        trial = SimpleNamespace(config=proposal.as_dict(), get_error=lambda: error)
+        self.recorder.on_trial_start(0, [], trial)
+        return trial
+
+    def tell(self, trial: Any, evaluation: int, status: str, value: float, best: float) -> None:
+        metrics = {} if math.isnan(value) else {"val_accuracy": value, "val_loss": 1 - value}
+        details = {"metrics": metrics, "epochs_run": float(evaluation), "train_seconds": 2.0}
+        report = {"status": status, "evaluation": evaluation, "objective": best, "details": details}
+        self.recorder.on_trial_result(0, [], trial, report)
+
+
+def test_the_record_holds_the_metrics_of_the_best_evaluation() -> None:
+    kept = Kept()
+    trial = kept.start()
+    for evaluation, (value, best) in enumerate([(0.6, 0.6), (0.8, 0.8), (0.7, 0.8)], start=1):
+        kept.tell(trial, evaluation, "finished" if evaluation == 3 else "running", value, best)
+    kept.recorder.on_trial_complete(0, [], trial)
+    [record] = kept.records
+    assert (record.status, record.best_evaluation, record.evaluations_run) == ("finished", 2, 3)
+    assert (record.val_accuracy, record.val_loss) == (0.8, pytest.approx(0.2))
+    assert (record.epochs_run, record.error) == (3.0, None)
+    assert [line["sequence"] for line in kept.lines["k"]] == [1, 2, 3]
+
+
+def test_a_trial_that_the_scheduler_ended_is_pruned() -> None:
+    kept = Kept(stopped=frozenset({"k"}))
+    trial = kept.start()
+    kept.tell(trial, 1, "running", 0.6, 0.6)
+    kept.recorder.on_trial_complete(0, [], trial)
+    assert [record.status for record in kept.records] == ["pruned"]
+
+
+def test_a_trial_that_something_else_cut_off_stays_open() -> None:
+    kept = Kept()
+    trial = kept.start()
+    kept.tell(trial, 1, "running", 0.6, 0.6)
+    kept.recorder.on_trial_complete(0, [], trial)
+    assert kept.records == []
+    assert len(kept.lines["k"]) == 1
+
+
+def test_a_diverged_trial_keeps_what_it_reached_and_writes_no_nan() -> None:
+    kept = Kept()
+    trial = kept.start()
+    kept.tell(trial, 1, "running", 0.6, 0.6)
+    kept.tell(trial, 2, "diverged", math.nan, 0.6)
+    kept.recorder.on_trial_complete(0, [], trial)
+    [record] = kept.records
+    assert (record.status, record.val_accuracy, record.best_evaluation) == ("diverged", 0.6, 1)
+
+
+def test_a_trial_that_diverged_at_once_has_null_metrics() -> None:
+    kept = Kept()
+    trial = kept.start()
+    kept.tell(trial, 1, "diverged", math.nan, math.nan)
+    kept.recorder.on_trial_complete(0, [], trial)
+    [record] = kept.records
+    assert (record.status, record.val_accuracy, record.best_evaluation) == ("diverged", None, None)
+    assert kept.lines["k"][0]["objective"] is None
+
+
+def test_an_error_is_recorded_with_its_last_line() -> None:
+    kept = Kept()
+    trial = kept.start(error="Traceback ...\nValueError: what went wrong\n")
+    kept.recorder.on_trial_error(0, [], trial)
+    [record] = kept.records
+    assert (record.status, record.error) == ("failed", "ValueError: what went wrong")
+
+
+def test_a_trial_without_a_report_has_failed() -> None:
+    kept = Kept()
+    trial = kept.start()
+    kept.recorder.on_trial_complete(0, [], trial)
+    assert [record.status for record in kept.records] == ["failed"]

@@ -1,0 +1,93 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tune_sentiment.ledger import PastTrial
+from tune_sentiment.proposal import Proposal
+from tune_sentiment.scheduler import Asha, scheduler_settings
+
+SETTINGS = scheduler_settings(max_epochs=5, evaluations_per_epoch=1)
+
+
+def trial(key: str) -> Any:
+    return SimpleNamespace(config={"key": key}, trial_id=f"ray-{key}")
+
+
+def result(evaluation: int, objective: float, status: str = "running") -> dict[str, Any]:
+    return {"evaluation": evaluation, "objective": objective, "status": status}
+
+
+def rungs(scheduler: Asha) -> list[tuple[float, dict[str, float]]]:
+    return [(time, dict(values)) for time, values in scheduler._brackets[0]._rungs]
+
+
+def past(key: str, status: str | None, values: list[float], first: int) -> PastTrial:
+    proposal = Proposal(number=0, key=key, origin="sampler", params={}, seed=0)
+    return PastTrial(proposal, status, tuple(values), tuple(range(first, first + len(values))))
+
+
+def test_five_epochs_have_rungs_after_one_and_three() -> None:
+    assert [time for time, _ in rungs(Asha(mode="max", settings=SETTINGS))] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "grace"), [(1, 1, 1), (3, 1, 1), (5, 4, 4), (10, 1, 2), (20, 4, 16)]
+)
+def test_grace_is_an_epoch_or_the_longest_warm_up(epochs: int, per_epoch: int, grace: int) -> None:
+    settings = scheduler_settings(epochs, per_epoch)
+    assert settings["grace_period"] == grace
+    assert settings["grace_period"] >= 0.2 * settings["max_t"]
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_worse_of_later_trials_are_stopped_at_a_rung(mode: Any) -> None:
+    sign = 1 if mode == "max" else -1
+    scheduler = Asha(mode=mode, settings=SETTINGS)
+    for key, value in (("a", 0.7), ("b", 0.8), ("c", 0.9)):
+        scheduler.on_trial_add(None, trial(key))
+        assert scheduler.on_trial_result(None, trial(key), result(1, sign * value)) == "CONTINUE"
+    scheduler.on_trial_add(None, trial("d"))
+    assert scheduler.on_trial_result(None, trial("d"), result(1, sign * 0.75)) == "STOP"
+    assert scheduler.is_stopped("d")
+    assert not scheduler.is_stopped("c")
+
+
+def test_a_diverged_trial_leaves_no_mark_on_the_rungs() -> None:
+    scheduler = Asha(mode="max", settings=SETTINGS)
+    scheduler.on_trial_add(None, trial("a"))
+    found = scheduler.on_trial_result(None, trial("a"), result(1, float("nan"), "diverged"))
+    scheduler.on_trial_complete(None, trial("a"), result(1, float("nan"), "diverged"))
+    assert found == "CONTINUE"
+    assert all(not values for _, values in rungs(scheduler))
+
+
+def test_a_scheduler_filled_from_records_has_the_rungs_of_the_one_before() -> None:
+    live = Asha(mode="max", settings=SETTINGS)
+    histories = {"a": [0.5, 0.6, 0.7, 0.7, 0.8], "b": [0.9, 0.9, 0.9], "c": [0.4]}
+    sequence, recorded = 1, []
+    for key, values in histories.items():
+        live.on_trial_add(None, trial(key))
+        for evaluation, value in enumerate(values, start=1):
+            live.on_trial_result(None, trial(key), result(evaluation, value))
+        recorded.append(past(key, "finished", values, sequence))
+        sequence += len(values)
+    assert rungs(Asha(mode="max", settings=SETTINGS, past=recorded)) == rungs(live)
+    assert any(values for _, values in rungs(live))
+
+
+def test_a_trial_that_goes_on_does_not_meet_itself_at_a_rung() -> None:
+    before = [past("a", "finished", [0.9] * 5, 1), past("b", None, [0.5, 0.5], 6)]
+    scheduler = Asha(mode="max", settings=SETTINGS, past=before)
+    scheduler.on_trial_add(None, trial("b"))
+    scheduler.on_trial_result(None, trial("b"), result(2, 0.5))
+    assert [dict(values).get("b") for _, values in rungs(scheduler)] == [None, 0.5]
+
+
+def test_a_trial_at_its_planned_end_leaves_the_scheduler() -> None:
+    scheduler = Asha(mode="max", settings=SETTINGS)
+    scheduler.on_trial_add(None, trial("a"))
+    last = result(5, 0.9, "finished")
+    assert scheduler.on_trial_result(None, trial("a"), last) == "STOP"
+    scheduler.on_trial_complete(None, trial("a"), last)
+    assert scheduler._trial_info == {}
