@@ -46,10 +46,8 @@ class Backbone:
         The head's initial values come from torch's global random state.
         """
         from transformers import AutoModelForSequenceClassification
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        quiet_transformers()
         return AutoModelForSequenceClassification.from_pretrained(
             self.folder,
             use_safetensors=True,
@@ -60,6 +58,14 @@ class Backbone:
             label2id={name: index for index, name in enumerate(classes)},
             problem_type="single_label_classification",
         )
+
+
+def quiet_transformers() -> None:
+    """Keep transformers from reporting every file it reads or writes; errors still show."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def _distilbert() -> Path:
@@ -87,6 +93,7 @@ def _minilm() -> Path:
 def _tiny() -> Path:
     from tune_sentiment.tiny import build_tiny
 
+    quiet_transformers()
     return build_tiny()
 
 
@@ -106,7 +113,7 @@ def load_backbone(name: str) -> Backbone:
     """
     if name in BACKBONES:
         folder = BACKBONES[name]()
-    elif Path(name).expanduser().is_dir():
+    elif name and Path(name).expanduser().is_dir():
         folder = Path(name).expanduser().resolve()
     elif name.count("/") == 1 and all(name.split("/")) and not name.startswith((".", "~")):
         from tune_sentiment.hub import model_folder

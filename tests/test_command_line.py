@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+
+import run_search
+from tune_sentiment.ledger import StudyFolder
+
+GOOD = ["--method", "lora", "--dataset", "demo", "--model", "tiny"]
+
+
+def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    try:
+        code = run_search.main(arguments)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "lorra"], "unknown method 'lorra'. Did you mean 'lora'? Methods: full, lora"),
+        (["--method", "svm,fulll"], "unknown method 'fulll'. Did you mean 'full'"),
+        (["--method", ""], "no method given"),
+        (["--method", ","], "no method given"),
+        (["--dataset", "rotten_tomatos"], "Did you mean 'rotten_tomatoes'? Datasets: demo"),
+        (["--model", "minillm"], "unknown model 'minillm'"),
+        (["--metric", "val_acuracy"], "Did you mean 'val_accuracy'"),
+        (["--metric", "test_accuracy"], "unknown metric 'test_accuracy'"),
+        (["--method", "svm", "--metric", "val_loss"], "svm has no probabilities"),
+        (["--trials", "0"], "trials >= 1 must hold, got 0"),
+        (["--trials", "many"], "invalid int value: 'many'"),
+        (["--max-epochs", "-1"], "max_epochs >= 1 must hold, got -1"),
+        (["--confirm-seeds", "-1"], "confirm_seeds >= 0 must hold"),
+        (["--train-samples", "1"], "train_samples >= 2 must hold, got 1"),
+        (["--train-samples", "100000"], "train_samples <= 800 must hold, got 100000"),
+        (["--max-length", "2"], "max_length >= 4 must hold, got 2"),
+        (["--padding", "bucket"], "Did you mean 'bucketed'"),
+        (["--precision", "fp8"], "unknown precision 'fp8'"),
+        (["--seed", "-3"], "seed"),
+        (["--time-budget-minutes", "nan"], "time_budget_minutes > 0 must hold, got nan"),
+        (["--concurrency", "0"], "concurrency >= 1 must hold, got 0"),
+        (["--gpus-per-trial", "-1"], "gpus_per_trial >= 0 must hold, got -1.0"),
+        (["--fix", "lr"], "--fix wants NAME=VALUE, got 'lr'"),
+        (["--fix", "lr="], "--fix wants NAME=VALUE, got 'lr='"),
+        (["--fix", "rnak=8"], "unknown hyperparameter 'rnak'. Did you mean 'rank'"),
+        (["--fix", "rank=8.5"], "rank must be a whole number, got '8.5'"),
+        (["--fix", "lr=-1"], "lr > 0 must hold, got -1.0"),
+        (["--fix", "targets=qkv"], "unknown targets 'qkv'"),
+        (["--fix", "lr=1e-4", "--fix", "lr=1e-3"], "--fix lr is given twice"),
+        (["--name", "../x"], "--name wants letters"),
+        (["--data-dir", "/no/such/folder"], "not a folder"),
+        (["--trails", "3"], "unrecognized arguments: --trails"),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_exit_2_and_nothing_is_written(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    code, out, err = call([*GOOD, *arguments, "--results", str(results)], capsys)
+    assert code == 2
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not results.exists()
+
+
+def test_a_missing_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(["--method", "lora"], capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--dataset" in err
+
+
+def test_help_names_every_method_and_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(["--help"], capsys)
+    assert code == 0
+    for word in ("svm full lora", "rotten_tomatoes", "distilbert", "val_accuracy", "bucketed"):
+        assert word in out
+
+
+def test_a_model_that_is_neither_here_nor_on_the_hub_is_exit_3(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, _, err = call([*GOOD, "--model", "distilbert", "--results", str(tmp_path)], capsys)
+    assert code == 3
+    assert "--model minilm" in err
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    arguments = ["--fix", "rank=8", "--train-samples", "100", "--results", str(results)]
+    code, out, _ = call([*GOOD, *arguments, "--dry-run"], capsys)
+    assert code == 0
+    assert "demo-tiny-svm-" in out
+    assert "demo-tiny-lora-" in out
+    assert "pinned       rank=8" in out
+    assert "100 train, 200 validation, 200 test" in out
+    assert "at most about" in out
+    assert "0 of 20 done" in out
+    assert not results.exists()
+
+
+def studies(arguments: list[str], results: Path) -> list[str]:
+    parsed = run_search.build_parser().parse_args([*GOOD, *arguments, "--results", str(results)])
+    found, _, _ = run_search.plan(parsed)
+    return [study.id for study in found]
+
+
+def test_the_identity_ignores_what_cannot_change_a_result(tmp_path: Path) -> None:
+    first = studies([], tmp_path)
+    same = ["--trials", "7", "--confirm-seeds", "1", "--concurrency", "1", "--name", "mine"]
+    assert studies([*same, "--time-budget-minutes", "5"], tmp_path) == first
+    assert len(first) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ["--max-epochs", "3"],
+        ["--fix", "rank=8"],
+        ["--train-samples", "100"],
+        ["--max-length", "64"],
+        ["--padding", "dynamic"],
+        ["--metric", "val_f1"],
+        ["--seed", "1"],
+        ["--precision", "bf16"],
+    ],
+)
+def test_the_identity_follows_what_can(changed: list[str], tmp_path: Path) -> None:
+    assert studies(changed, tmp_path)[-1] != studies([], tmp_path)[-1]
+
+
+def test_the_svm_is_the_same_study_for_any_number_of_epochs(tmp_path: Path) -> None:
+    changed = studies(["--max-epochs", "3", "--padding", "fixed"], tmp_path)
+    assert changed[0] == studies([], tmp_path)[0]
+    assert "-svm-" in changed[0]
+
+
+def test_a_pinned_value_reaches_the_methods_that_know_it() -> None:
+    fixed = run_search.fixed_values(["rank=8", "lr=1e-4", "C=2"], ["svm", "full", "lora"])
+    assert fixed == {"svm": {"C": 2.0}, "full": {"lr": 1e-4}, "lora": {"rank": 8, "lr": 1e-4}}
+
+
+def test_the_baseline_is_not_asked_for_again_when_its_ledger_is_there(tmp_path: Path) -> None:
+    from tests.test_ledger import record
+    from tests.test_tables import confirmed
+
+    baseline, _ = studies([], tmp_path)
+    parsed = run_search.build_parser().parse_args([*GOOD, "--results", str(tmp_path)])
+    found, _, _ = run_search.plan(parsed)
+    folder = StudyFolder(tmp_path / baseline)
+    folder.write_study(found[0].describe())
+    folder.write_trial(record(0, val_accuracy=0.7), {})
+    assert len(studies([], tmp_path)) == 2
+    folder.write_confirmation(confirmed("k0", [0.7])[0])
+    assert len(studies([], tmp_path)) == 1
+    assert len(studies(["--train-samples", "100"], tmp_path)) == 2
