@@ -57,7 +57,7 @@ def test_pickled_weights_are_refused_and_never_opened(copied: Path, tmp_path: Pa
     canary = tmp_path / "canary"
     payload = b"cposix\nsystem\n(S'touch " + str(canary).encode() + b"'\ntR."
     (copied / "pytorch_model.bin").write_bytes(payload)
-    with pytest.raises(UsageError, match="no \\*.safetensors"):
+    with pytest.raises(UsageError, match=r"no \*\.safetensors"):
         load_backbone(str(copied))
     assert not canary.exists()
 

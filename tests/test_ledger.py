@@ -16,11 +16,45 @@ from tune_sentiment.ledger import (
 )
 from tune_sentiment.proposal import Proposal, trial_key
 
-DESIGNED = """schema study number key origin status error seed evaluations_run epochs_run
-best_evaluation val_accuracy val_precision val_recall val_f1 val_macro_precision val_macro_recall
-val_macro_f1 val_loss train_loss train_seconds eval_seconds train_samples_per_second
-train_steps_per_second peak_memory_bytes num_trainable_params num_total_params started_at ended_at
-host device num_threads precision micro_batch_size accumulation commit versions""".split()
+DESIGNED = [
+    "schema",
+    "study",
+    "number",
+    "key",
+    "origin",
+    "status",
+    "error",
+    "seed",
+    "evaluations_run",
+    "epochs_run",
+    "best_evaluation",
+    "val_accuracy",
+    "val_precision",
+    "val_recall",
+    "val_f1",
+    "val_macro_precision",
+    "val_macro_recall",
+    "val_macro_f1",
+    "val_loss",
+    "train_loss",
+    "train_seconds",
+    "eval_seconds",
+    "train_samples_per_second",
+    "train_steps_per_second",
+    "peak_memory_bytes",
+    "num_trainable_params",
+    "num_total_params",
+    "started_at",
+    "ended_at",
+    "host",
+    "device",
+    "num_threads",
+    "precision",
+    "micro_batch_size",
+    "accumulation",
+    "commit",
+    "versions",
+]
 
 
 def record(number: int = 0, **changes: Any) -> TrialRecord:

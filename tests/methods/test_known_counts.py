@@ -1,4 +1,4 @@
-"""Parameter counts worked out elsewhere, on DistilBERT's and MiniLM's true shapes without weights."""
+"""Parameter counts worked out elsewhere, on DistilBERT's and MiniLM's true shapes."""
 
 import pytest
 import torch
