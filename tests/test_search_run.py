@@ -62,7 +62,7 @@ def test_it_ends_with_the_table_the_place_and_the_next_step(results: Path) -> No
 
 def test_progress_is_plain_lines_without_a_terminal_and_says_the_cost(results: Path) -> None:
     text = (results / "stderr.txt").read_text()
-    assert "at most about" in text
+    assert "if no trial is stopped early" in text
     assert "[4/4] trial " in text
     assert "\x1b[" not in text
     assert "Traceback" not in text

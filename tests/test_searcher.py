@@ -153,7 +153,8 @@ def test_a_finite_space_that_is_used_up_completes_the_study() -> None:
 
 def test_all_pinned_is_one_trial() -> None:
     search = Search(SPACE.pin({"lr": 1e-3, "rank": 4}), mode="max", seed=3)
-    assert dict(propose(search, "t").params) == {"lr": 1e-3, "rank": 4}
+    only = propose(search, "t")
+    assert (dict(only.params), only.origin) == ({"lr": 1e-3, "rank": 4}, "start")
     assert search.suggest("more") == Searcher.FINISHED
 
 

@@ -93,9 +93,7 @@ def forecast_seconds(
 def cost_line(study: Any, seconds: float, cores: int) -> str:
     """The forecast as one line, with shorter ways where it is long."""
     where = "1 GPU" if study.source.device != "cpu" else f"{cores} CPU"
-    line = f"at most about {duration(seconds)} on this machine ({where})"
-    if study.scheduler():
-        line += "; early stopping ends most trials sooner"
+    line = f"about {duration(seconds)} on this machine ({where}) if no trial is stopped early"
     if seconds < LONG_SECONDS:
         return line
     config = study.config

@@ -110,7 +110,8 @@ class Search(Searcher):
             else:
                 proposal = self.open.pop(key, None)
                 if proposal is None:
-                    is_start = trial.params in [dict(point) for point in self.space.start]
+                    starts = [dict(point) for point in self.space.start] or [{}]
+                    is_start = trial.params in starts
                     proposal = Proposal(
                         number=self.next_number,
                         key=key,
