@@ -4,88 +4,21 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tune_sentiment.config import PADDINGS, PRECISIONS, Resources, StudyConfig, owners
-from tune_sentiment.data import DATASETS, MIRROR_VARIABLE, dataset_named, mirror_folder
+from tune_sentiment.config import Resources, StudyConfig, owners
+from tune_sentiment.data import dataset_named, mirror_folder
 from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
 from tune_sentiment.methods import BASELINE, COMPARED, METHODS, method_named
-from tune_sentiment.metrics import SEARCHABLE, metric_named
+from tune_sentiment.metrics import metric_named
+from tune_sentiment.options import build_parser
 
 if TYPE_CHECKING:
     from tune_sentiment.study import Study
 
-EPILOG = f"""examples:
-  python run_search.py --method lora --dataset demo --model minilm
-  python run_search.py --method all --dataset rotten_tomatoes --trials 32 --confirm-seeds 5
-  python run_search.py --method full --dataset rotten_tomatoes --fix lr=5e-5 --fix batch_size=32
-
-The same command again goes on where it ended; with more --trials it extends the study.
-Exit codes: 0 every study has a winner, 1 a study has none, 2 bad usage, 3 cannot start.
-Named datasets are looked for in --data-dir or ${MIRROR_VARIABLE} before the hub is asked."""
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class _Parser(argparse.ArgumentParser):
-    """One line for an error, as for every other wrong value."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see --help)\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line; its defaults are those of ``StudyConfig`` and ``Resources``."""
-    parser = _Parser(
-        prog="run_search.py",
-        description=__doc__,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    defaults = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
-
-    def add(group: Any, flag: str, **options: Any) -> None:
-        name = flag.removeprefix("--").replace("-", "_")
-        default = defaults.get(name)
-        if default is not MISSING and default is not None and "action" not in options:
-            options["default"] = default
-            options["help"] += " (default: %(default)s)"
-        group.add_argument(flag, **options)
-
-    what = parser.add_argument_group("what")
-    names = " ".join(METHODS)
-    add(what, "--method", required=True, help=f"{names}, a comma list, or all")
-    add(what, "--dataset", required=True, help=" ".join(DATASETS))
-    add(what, "--model", help="distilbert, minilm, tiny, a hub id or a folder")
-    add(what, "--metric", metavar="METRIC", help=" ".join(SEARCHABLE))
-    add(what, "--fix", action="append", metavar="NAME=VALUE", help="pin a hyperparameter")
-    much = parser.add_argument_group("how much")
-    add(much, "--trials", type=int, help="configurations of each study")
-    add(much, "--max-epochs", type=int, help="epochs that each trial is planned for")
-    add(much, "--time-budget-minutes", type=float, help="end each search after this long")
-    add(much, "--confirm-seeds", type=int, help="fresh seeds for the winner; 0: no test score")
-    add(much, "--train-samples", type=int, help="size of a stratified subset (default: all)")
-    add(much, "--max-length", type=int, help="longest text in tokens")
-    add(much, "--padding", metavar="PADDING", help=" ".join(PADDINGS))
-    add(much, "--precision", metavar="PRECISION", help=f"auto {' '.join(PRECISIONS)}")
-    add(much, "--seed", type=int, help="every trial of a study trains with it")
-    where = parser.add_argument_group("where")
-    where.add_argument(
-        "--results", default="results", help="folder for ledgers (default: %(default)s)"
-    )
-    add(where, "--name", help="a label for people; not part of a study's identity")
-    where.add_argument("--data-dir", help="local mirror of named datasets")
-    where.add_argument(
-        "--dry-run", action="store_true", help="say what would be done; start and write nothing"
-    )
-    hardware = parser.add_argument_group("hardware")
-    add(hardware, "--gpus-per-trial", type=float, help="0 for CPUs (default: 1 where there is one)")
-    add(hardware, "--cpus-per-trial", type=int, help="CPU threads of a trial (default: shared out)")
-    add(hardware, "--concurrency", type=int, help="trials at a time (default: what fits)")
-    add(hardware, "--address", help="local, or a running Ray cluster's")
-    return parser
 
 
 def chosen_methods(text: str) -> list[str]:
@@ -205,10 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TuneSentimentError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    return show(studies, results)
+    return show(args, studies, results)
 
 
-def show(studies: "Sequence[Study]", results: Path) -> int:
+def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) -> int:
     """Print the comparison and what to do next; write it into each winner's card."""
     from analysis.load import load_studies
     from analysis.tables import markdown
@@ -221,26 +154,36 @@ def show(studies: "Sequence[Study]", results: Path) -> int:
     print(f"\n{table}\n")
     for study in studies:
         write_card(results / study.id, table)
-    without = [study.id for study in studies if not _has_winner(study.id, loaded)]
+    winners = {s.description["id"] for s in loaded if s.winner is not None}
+    without = [study.id for study in studies if study.id not in winners]
     for name in without:
         print(f"error: {name} ended without a winner; see its trials/", file=sys.stderr)
-    print(f"Results: {results} · all tables: python -m analysis {results}")
-    print(f"Next: {next_step(studies)}")
+    print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
+    print(f"Next: {next_step(args, {s.method for s in loaded})}")
     return 1 if without else 0
 
 
-def _has_winner(study_id: str, loaded: Sequence[Any]) -> bool:
-    return any(s.description["id"] == study_id and s.winner is not None for s in loaded)
+def python_command() -> str:
+    """This Python as a person would type it: relative in a checkout with its own environment."""
+    python = Path(sys.executable)
+    here = Path.cwd()
+    return str(python.relative_to(here)) if python.is_relative_to(here) else python.name
 
 
-def next_step(studies: "Sequence[Study]") -> str:
+def next_step(args: argparse.Namespace, compared: set[str]) -> str:
     """One thing that is worth trying after this command."""
-    config = studies[-1].config
-    if config.dataset == "demo":
-        return "python run_search.py --method all --dataset rotten_tomatoes --model minilm"
-    if config.confirm_seeds < 3:
-        return f"the same command with --confirm-seeds {StudyConfig.confirm_seeds}, for a spread"
-    return f"the same command with --trials {2 * config.trials} extends the search"
+    command = f"{python_command()} run_search.py"
+    others = [name for name in COMPARED if name not in compared]
+    if others:
+        words = [f"--method {others[0]} --dataset {args.dataset} --model {args.model}"]
+        for name in ("trials", "max_epochs", "confirm_seeds", "train_samples"):
+            if getattr(args, name) is not None:
+                words.append(f"--{name.replace('_', '-')} {getattr(args, name)}")
+        return f"{command} {' '.join(words)} adds a row to this table"
+    if args.confirm_seeds < 3:
+        seeds = StudyConfig.confirm_seeds
+        return f"the same command with --confirm-seeds {seeds}, for an honest spread"
+    return f"the same command with --trials {2 * args.trials} extends the search"
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def _parameters(winner: dict[str, Any] | None) -> str:
     if winner is None or winner["num_trainable_params"] is None:
         return NOT_MEASURED
     trainable, total = winner["num_trainable_params"], winner["num_total_params"]
-    return f"{trainable:,} ({100 * trainable / total:.2g} %)"
+    share = 100 * trainable / total
+    return f"{trainable:,} ({share:.0f} %)" if share >= 10 else f"{trainable:,} ({share:.2g} %)"
 
 
 def _statuses(study: LoadedStudy) -> str:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 import run_search
+from tune_sentiment import options
 from tune_sentiment.ledger import StudyFolder
 
 GOOD = ["--method", "lora", "--dataset", "demo", "--model", "tiny"]
@@ -105,7 +106,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 
 
 def studies(arguments: list[str], results: Path) -> list[str]:
-    parsed = run_search.build_parser().parse_args([*GOOD, *arguments, "--results", str(results)])
+    parsed = options.build_parser().parse_args([*GOOD, *arguments, "--results", str(results)])
     found, _, _ = run_search.plan(parsed)
     return [study.id for study in found]
 
@@ -150,7 +151,7 @@ def test_the_baseline_is_not_asked_for_again_when_its_ledger_is_there(tmp_path: 
     from tests.test_tables import confirmed
 
     baseline, _ = studies([], tmp_path)
-    parsed = run_search.build_parser().parse_args([*GOOD, "--results", str(tmp_path)])
+    parsed = options.build_parser().parse_args([*GOOD, "--results", str(tmp_path)])
     found, _, _ = run_search.plan(parsed)
     folder = StudyFolder(tmp_path / baseline)
     folder.write_study(found[0].describe())

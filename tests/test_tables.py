@@ -100,6 +100,20 @@ def test_what_was_not_measured_is_a_dash() -> None:
     assert made["trials"] == "1: 1 failed"
 
 
+@pytest.mark.parametrize(
+    ("trainable", "text"),
+    [
+        (100_000, "100,000 (100 %)"),
+        (250, "250 (0.25 %)"),
+        (1, "1 (0.001 %)"),
+        (55_000, "55,000 (55 %)"),
+    ],
+)
+def test_the_share_of_trainable_parameters_reads_well(trainable: int, text: str) -> None:
+    made = study("lora", [trial(0, 0.8, num_trainable_params=trainable)], [])
+    assert row([made], "lora")["trainable parameters"] == text
+
+
 def test_a_loss_is_not_a_percentage() -> None:
     low = [
         {**trial(0, 0.5, val_loss=0.61)},

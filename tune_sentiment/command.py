@@ -33,6 +33,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     from tune_sentiment import confirm, tuner
     from tune_sentiment.session import SharedInputs, ray_session
 
+    _say("starting Ray")
     with ray_session(resources):
         source, config = studies[0].source, studies[0].config
         train, validation = load_train_val(

@@ -51,6 +51,7 @@ class Progress(Callback):
         evaluations: Evaluations of a training that nothing ends early.
         metric: Name of the searched metric.
         searched: Hyperparameters to show; ``seed`` shows the training's seed.
+        noun: What one training is called, ``trial`` or ``run``.
         is_stopped: Whether the scheduler ended the training with a key.
         console: Where to write; standard error if not given.
     """
@@ -63,11 +64,13 @@ class Progress(Callback):
         evaluations: int,
         metric: str,
         searched: Sequence[str],
+        noun: str = "trial",
         is_stopped: Callable[[str], bool],
         console: Console | None = None,
     ) -> None:
         self.title, self.total, self.evaluations = title, total, evaluations
         self.metric, self.searched, self.is_stopped = metric, searched, is_stopped
+        self.noun = noun
         self.console = console or Console(stderr=True)
         self.rows: dict[str, _Row] = {}
         self.live: Live | None = None
@@ -131,7 +134,7 @@ class Progress(Callback):
         if self.live is None:
             done = sum(row.seconds is not None for row in self.rows.values())
             self.say(
-                f"[{done}/{self.total}] trial {row.number} {row.status} after evaluation "
+                f"[{done}/{self.total}] {self.noun} {row.number} {row.status} after evaluation "
                 f"{row.evaluation} of {self.evaluations} · {self._value(row)} · "
                 f"{duration(row.seconds)} · {row.setting}"
             )
@@ -142,7 +145,7 @@ class Progress(Callback):
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("trial", "status", "evaluation", self.metric, "seconds", "configuration"):
+        for heading in (self.noun, "status", "evaluation", self.metric, "seconds", "configuration"):
             table.add_column(heading, no_wrap=heading != "configuration")
         ended = [row for row in self.rows.values() if row.seconds is not None]
         running = [row for row in self.rows.values() if row.seconds is None]
@@ -159,4 +162,6 @@ class Progress(Callback):
             )
         elapsed = duration(time.monotonic() - self.started)
         title = Text(f"{self.title}: {len(ended)} of {self.total} ended, {elapsed}", style="bold")
-        return Group(title, ProgressBar(self.total, len(ended), width=40), table)
+        heading_row = Table.grid(padding=(0, 2))
+        heading_row.add_row(title, ProgressBar(self.total, len(ended), width=40))
+        return Group(heading_row, table)

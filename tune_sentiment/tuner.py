@@ -121,6 +121,7 @@ def run_fixed(
         evaluations=max(p.evaluations or study.planned_evaluations for p in proposals),
         metric=study.config.metric,
         searched=["seed"],
+        noun="run",
         is_stopped=recorder.is_stopped,
     )
     with progress:
