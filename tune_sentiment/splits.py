@@ -53,16 +53,9 @@ def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
     Raises:
         UsageError: If the split has fewer texts, or a class would get none.
     """
+    check_subset_size(size, len(split), len(np.unique(split.labels)))
     if size is None or size == len(split):
         return split
-    if size > len(split):
-        raise UsageError(f"train_samples <= {len(split)} must hold, got {size}")
-    num_classes = len(np.unique(split.labels))
-    if min(size, len(split) - size) < num_classes:
-        raise UsageError(
-            f"train_samples must leave {num_classes} texts or more on both sides, got {size} of "
-            f"{len(split)}"
-        )
     from sklearn.model_selection import train_test_split
 
     chosen, _ = train_test_split(
@@ -70,6 +63,23 @@ def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
     )
     chosen.sort()
     return Split([split.texts[i] for i in chosen], split.labels[chosen])
+
+
+def check_subset_size(size: int | None, rows: int, num_classes: int) -> None:
+    """Refuse a subset that is larger than the whole, or too small to hold every class.
+
+    Raises:
+        UsageError: With the size and the limit.
+    """
+    if size is None or size == rows:
+        return
+    if size > rows:
+        raise UsageError(f"train_samples <= {rows} must hold, got {size}")
+    if min(size, rows - size) < num_classes:
+        raise UsageError(
+            f"train_samples must leave {num_classes} texts or more on both sides, got {size} of "
+            f"{rows}"
+        )
 
 
 def normalised(text: str) -> str:

@@ -24,7 +24,7 @@ from tune_sentiment.methods import METHODS, Method, method_named
 from tune_sentiment.metrics import Metric, metric_named
 from tune_sentiment.proposal import digest
 from tune_sentiment.space import SearchSpace
-from tune_sentiment.splits import SPLITS, SplitSummary
+from tune_sentiment.splits import SPLITS, SplitSummary, check_subset_size
 
 MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
 HASHED_LENGTH = 10
@@ -85,6 +85,9 @@ class Study:
                 "searched with it"
             )
         classes = len(self.source.dataset.classes)
+        check_subset_size(
+            self.config.train_samples, self.source.splits["train"].rows, num_classes=classes
+        )
         if metric.needs_two_classes and classes != 2:
             raise UsageError(
                 f"{self.config.metric} is defined for two classes; {self.source.dataset.name} "
