@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.config import Resources, StudyConfig, owners
 from tune_sentiment.data import dataset_named, mirror_folder
-from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
+from tune_sentiment.environment import set_environment
+from tune_sentiment.errors import Terminated, TuneSentimentError, UsageError, unknown
 from tune_sentiment.methods import BASELINE, COMPARED, METHODS, method_named
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser
@@ -84,6 +86,8 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     mirror = mirror_folder(args.data_dir)
     if args.name is not None and not LABEL.fullmatch(args.name):
         raise UsageError(f"--name wants letters, digits, '.', '_' or '-', got {args.name!r}")
+    if "://" in args.results:
+        raise UsageError(f"--results wants a folder, got '{args.results}'")
     results = Path(args.results).expanduser().resolve()
     if results.exists() and not results.is_dir():
         raise UsageError(f"--results {args.results} is not a folder")
@@ -126,6 +130,7 @@ def _is_in_ledger(baseline: "Study", results: Path) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    set_environment()
     args = build_parser().parse_args(argv)
     try:
         studies, resources, results = plan(args)
@@ -138,6 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TuneSentimentError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt as end:
+        print("interrupted: the same command goes on where it ended", file=sys.stderr)
+        return 143 if isinstance(end, Terminated) else 130
     return show(args, studies, results)
 
 
@@ -175,10 +183,12 @@ def next_step(args: argparse.Namespace, compared: set[str]) -> str:
     command = f"{python_command()} run_search.py"
     others = [name for name in COMPARED if name not in compared]
     if others:
-        words = [f"--method {others[0]} --dataset {args.dataset} --model {args.model}"]
-        for name in ("trials", "max_epochs", "confirm_seeds", "train_samples"):
-            if getattr(args, name) is not None:
-                words.append(f"--{name.replace('_', '-')} {getattr(args, name)}")
+        asked = build_parser().parse_args(["--method", others[0], "--dataset", args.dataset])
+        words = [f"--method {others[0]} --dataset {args.dataset}"]
+        for name, default in vars(asked).items():
+            value = getattr(args, name)
+            if name not in ("method", "dataset", "fix", "name", "dry_run") and value != default:
+                words.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
         return f"{command} {' '.join(words)} adds a row to this table"
     if args.confirm_seeds < 3:
         seeds = StudyConfig.confirm_seeds

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_sentiment.ledger import StudyFolder, best_trial, read_json
+from tune_sentiment.durable import read_json
+from tune_sentiment.ledger import StudyFolder, best_trial
 
 
 @dataclass(frozen=True)

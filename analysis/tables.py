@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.load import LoadedStudy
 from tune_sentiment.ledger import STATUSES
+from tune_sentiment.methods import BASELINE
 
-BASELINE = "svm"
 NOT_MEASURED = "-"
 
 

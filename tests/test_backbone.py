@@ -52,6 +52,45 @@ def test_a_minilm_with_other_weights_is_refused(
         load_backbone("minilm")
 
 
+def test_a_trained_head_in_the_folder_is_replaced_by_a_new_one(
+    tiny: Backbone, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    tiny.classifier(("a", "b", "c")).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny.folder / name, tmp_path / name)
+    trained = load_backbone(str(tmp_path))
+    torch.manual_seed(2)
+    first = trained.classifier(("negative", "positive"))
+    torch.manual_seed(2)
+    second = tiny.classifier(("negative", "positive"))
+    torch.manual_seed(3)
+    other = trained.classifier(("negative", "positive"))
+    assert set(first.state_dict()) == set(second.state_dict())
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+        assert torch.equal(value, other.state_dict()[name]) == (
+            "classifier" not in name or name.endswith("bias")
+        ), name
+
+
+def test_a_model_whose_layers_a_method_cannot_use_is_refused_before_anything_starts(
+    tmp_path: Path, tiny: Backbone
+) -> None:
+    from transformers import AlbertConfig, AlbertModel
+
+    from tune_sentiment.methods import lora
+
+    config = AlbertConfig(
+        vocab_size=99, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32
+    )
+    AlbertModel(config).save_pretrained(tmp_path)
+    hyper = lora.LoraHyperparameters(rank=4, alpha_over_rank=1, dropout=0.0, targets="qv")
+    with pytest.raises(UsageError, match="not those of a BERT-like encoder"):
+        load_backbone(str(tmp_path)).check(("a", "b"), lambda m: lora.prepare(m, hyper))
+    tiny.check(("a", "b"), lambda m: lora.prepare(m, hyper))
+
+
 def test_pickled_weights_are_refused_and_never_opened(copied: Path, tmp_path: Path) -> None:
     (copied / "model.safetensors").unlink()
     canary = tmp_path / "canary"

@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert "pinned       rank=8" in out
     assert "100 train, 200 validation, 200 test" in out
     assert "if no trial is stopped early" in out
-    assert "0 of 20 done" in out
+    assert "0 done, 20 to run" in out
     assert not results.exists()
 
 

@@ -18,11 +18,13 @@ from tune_sentiment.proposal import Proposal
 
 LORA = METHODS["lora"].hyperparameters
 SHARED = {"lr": 1e-4, "batch_size": 16, "warmup_ratio": 0.1, "weight_decay": 0.01}
+PLAN = {"max_epochs": 3, "evaluations_per_epoch": 1, "padding": "fixed", "precision": "fp32"}
+PLAN |= {"seed": 5}
 OWN = {"rank": 8, "alpha_over_rank": 2, "dropout": 0.1, "targets": "qv"}
 
 
 def test_every_key_goes_to_its_one_owner() -> None:
-    config, own = split({**SHARED, **OWN}, LORA, is_neural=True, max_epochs=3, seed=5)
+    config, own = split({**SHARED, **OWN}, LORA, is_neural=True, **PLAN)
     assert isinstance(config, TrialConfig)
     assert (config.lr, config.max_epochs, config.seed) == (1e-4, 3, 5)
     assert own == LORA(**OWN)
@@ -54,7 +56,7 @@ def test_two_owners_of_one_name_are_a_bug() -> None:
 )
 def test_a_wrong_configuration_is_refused_with_its_value(flat: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        split(flat, LORA, is_neural=True, max_epochs=1)
+        split(flat, LORA, is_neural=True, **PLAN)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_ray_is_imported_where_it_belongs(path: Path) -> None:
 def test_only_the_confirmation_loads_the_test_split() -> None:
     users = {
         path.stem
-        for path in files("tune_sentiment")
+        for path in [*files("tune_sentiment"), *files("analysis"), ROOT / "run_search.py"]
         if path.stem != "data" and "load_test" in path.read_text(encoding="utf-8")
     }
     assert users == {"confirm"}
@@ -89,6 +89,14 @@ def test_help_and_usage_errors_load_neither_torch_nor_ray(arguments: list[str], 
     )
     assert done.stdout.splitlines()[-1] == f"[] {code}"
     assert "Traceback" not in done.stderr
+
+
+def test_the_analysis_loads_nothing_heavy_however_it_comes() -> None:
+    script = "import sys, analysis.__main__; print(sorted(set(sys.modules) & {'ray', 'torch'}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_no_file_has_grown_two_jobs() -> None:

@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from tune_sentiment import ledger as module
-from tune_sentiment.ledger import (
-    RECORD_FIELDS,
-    SCHEMA,
-    StudyFolder,
-    TrialRecord,
-    best_trial,
-    flat,
-    write_json,
-)
+from tune_sentiment import durable as module
+from tune_sentiment.durable import write_json
+from tune_sentiment.ledger import RECORD_FIELDS, SCHEMA, StudyFolder, TrialRecord, best_trial, flat
 from tune_sentiment.proposal import Proposal, trial_key
 
 DESIGNED = [
@@ -102,7 +95,8 @@ def test_numbers_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
 
 def test_history_knows_ended_and_open_trials_by_number(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    folder.write_evaluations(proposal(1), [line(3, 0.5), line(4, None)])
+    diverged = {**line(4, 0.5), "status": "diverged"}
+    folder.write_evaluations(proposal(1), [line(3, 0.5), diverged])
     folder.write_evaluations(proposal(0), [line(1, 0.6), line(2, 0.7)])
     folder.write_trial(record(0), proposal(0).params)
     first, second = folder.history()
@@ -124,6 +118,18 @@ def test_a_failed_write_leaves_the_old_file_whole(
     with pytest.raises(OSError, match="No space"):
         write_json(path, {"version": 2})
     assert json.loads(path.read_text()) == {"version": 1}
+
+
+def test_a_search_that_was_used_up_stays_so_when_the_study_is_written_again(
+    tmp_path: Path,
+) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.write_study({"id": "a"})
+    assert not folder.is_exhausted
+    folder.mark_exhausted()
+    folder.write_study({"id": "a", "trials_asked": 9})
+    assert folder.is_exhausted
+    assert json.loads(folder.study_file.read_text())["trials_asked"] == 9
 
 
 def test_test_openings_are_counted(tmp_path: Path) -> None:

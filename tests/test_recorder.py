@@ -11,13 +11,16 @@ from tune_sentiment.recorder import Recorder
 class Kept:
     """A recorder and everything it wrote."""
 
-    def __init__(self, mode: Any = "max", stopped: frozenset[str] = frozenset()) -> None:
+    def __init__(self, stopped: frozenset[str] = frozenset()) -> None:
         self.records: list[Any] = []
+        self.params: list[dict[str, Any]] = []
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.recorder = Recorder(
             study_id="s",
-            mode=mode,
-            write_record=lambda record, params: self.records.append(record),
+            defaults={"schedule": "linear"},
+            write_record=lambda record, params: (
+                self.records.append(record) or self.params.append(dict(params))
+            ),
             write_evaluations=lambda p, lines: self.lines.update({p.key: list(lines)}),
             is_stopped=lambda key: key in stopped,
         )
@@ -91,6 +94,22 @@ def test_an_error_is_recorded_with_its_last_line() -> None:
     kept.recorder.on_trial_error(0, [], trial)
     [record] = kept.records
     assert (record.status, record.error) == ("failed", "ValueError: what went wrong")
+
+
+def test_a_trial_whose_worker_never_came_up_has_failed_and_can_be_found() -> None:
+    kept = Kept()
+    proposal = Proposal(number=4, key="k", origin="sampler", params={"lr": 0.1}, seed=1)
+    trial = SimpleNamespace(config=proposal.as_dict(), get_error=lambda: "ActorDiedError: gone")
+    kept.recorder.on_trial_error(0, [], trial)
+    [record] = kept.records
+    assert (record.status, record.error, record.number) == ("failed", "ActorDiedError: gone", 4)
+    assert kept.lines == {"k": []}
+
+
+def test_hyperparameters_that_nobody_named_are_recorded_with_their_defaults() -> None:
+    kept = Kept()
+    kept.recorder.on_trial_complete(0, [], kept.start())
+    assert kept.params == [{"schedule": "linear", "lr": 0.1}]
 
 
 def test_a_trial_without_a_report_has_failed() -> None:

@@ -7,7 +7,7 @@ from tune_sentiment.ledger import PastTrial
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.scheduler import Asha, scheduler_settings
 
-SETTINGS = scheduler_settings(max_epochs=5, evaluations_per_epoch=1)
+SETTINGS = scheduler_settings(5, 1, longest_warmup=0.2)
 
 
 def trial(key: str) -> Any:
@@ -32,12 +32,24 @@ def test_five_epochs_have_rungs_after_one_and_three() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "per_epoch", "grace"), [(1, 1, 1), (3, 1, 1), (5, 4, 4), (10, 1, 2), (20, 4, 16)]
+    ("epochs", "per_epoch", "warmup", "grace"),
+    [
+        (1, 1, 0.2, 1),
+        (3, 1, 0.2, 1),
+        (5, 4, 0.2, 4),
+        (10, 1, 0.2, 2),
+        (20, 4, 0.2, 16),
+        (5, 1, 0.6, 3),
+        (5, 1, 0.0, 1),
+        (1, 1, 0.9, 1),
+    ],
 )
-def test_grace_is_an_epoch_or_the_longest_warm_up(epochs: int, per_epoch: int, grace: int) -> None:
-    settings = scheduler_settings(epochs, per_epoch)
+def test_grace_is_an_epoch_or_the_longest_warm_up(
+    epochs: int, per_epoch: int, warmup: float, grace: int
+) -> None:
+    settings = scheduler_settings(epochs, per_epoch, warmup)
     assert settings["grace_period"] == grace
-    assert settings["grace_period"] >= 0.2 * settings["max_t"]
+    assert warmup * settings["max_t"] <= settings["grace_period"] <= settings["max_t"]
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -173,9 +174,45 @@ def test_a_method_alone_brings_the_svm_along_and_divergence_is_counted(tmp_path:
     assert study(tmp_path, "svm").test_openings() == 0
 
 
+def test_asha_ends_trials_early_and_their_records_say_so(tmp_path: Path) -> None:
+    arguments = ["--method", "full", *TINY, "--trials", "6", "--max-epochs", "3"]
+    done = run(tmp_path, *arguments, "--concurrency", "1", "--confirm-seeds", "0")
+    assert done.returncode == 0, done.stderr
+    records = study(tmp_path, "full").trials()
+    pruned = [record for record in records if record["status"] == "pruned"]
+    assert len(records) == 6
+    assert pruned
+    assert {record["evaluations_run"] for record in pruned} <= {1, 2}
+    finished = [record for record in records if record["status"] == "finished"]
+    assert {record["evaluations_run"] for record in finished} == {3}
+
+
+def test_an_interrupt_ends_with_130_and_leaves_the_test_split_closed(tmp_path: Path) -> None:
+    arguments = ["--method", "full", *TINY, "--trials", "2", "--fix", "batch_size=1"]
+    process = subprocess.Popen(
+        [sys.executable, "run_search.py", *arguments, "--results", str(tmp_path)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + HANGING
+        while not list(tmp_path.glob("*-full-*/evaluations/*.jsonl")):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=HANGING)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+    assert study(tmp_path, "full").test_openings() == 0
+
+
 def test_a_time_budget_leaves_trials_open_and_the_same_command_ends_them(tmp_path: Path) -> None:
     arguments = ["--method", "full", *TINY, "--trials", "1", "--confirm-seeds", "0"]
-    fixed = ["--fix", "batch_size=1", "--max-epochs", "5", "--concurrency", "1"]
+    fixed = ["--fix", "batch_size=1", "--max-epochs", "8", "--concurrency", "1"]
     first = run(tmp_path, *arguments, *fixed, "--time-budget-minutes", "0.12")
     folder = study(tmp_path, "full")
     [begun] = folder.history()
@@ -184,7 +221,7 @@ def test_a_time_budget_leaves_trials_open_and_the_same_command_ends_them(tmp_pat
     assert second.returncode == 0, second.stderr
     [record] = folder.trials()
     assert (record["key"], record["status"]) == (begun.proposal.key, "finished")
-    assert record["evaluations_run"] == 5
+    assert record["evaluations_run"] == 8
 
 
 def test_more_gpus_than_there_are_end_at_once(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def write(root: Path, made: LoadedStudy) -> None:
     folder = StudyFolder(root / made.method)
     folder.write_study(made.description)
     for number, values in enumerate(made.trials):
-        from tune_sentiment.ledger import write_json
+        from tune_sentiment.durable import write_json
 
         write_json(folder.path / "trials" / f"{number:05d}-{values['key']}.json", values)
     for run in made.confirmations:

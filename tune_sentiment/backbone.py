@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.errors import StartError, UsageError
+from tune_sentiment.hub import MODEL_FILES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -43,21 +44,56 @@ class Backbone:
     def classifier(self, classes: Sequence[str]) -> "PreTrainedModel":
         """The encoder with a new head for these classes, in fp32.
 
-        The head's initial values come from torch's global random state.
+        The head's initial values come from torch's global random state, also where the folder
+        holds a trained head.
         """
-        from transformers import AutoModelForSequenceClassification
+        from safetensors.torch import load_file
 
         quiet_transformers()
-        return AutoModelForSequenceClassification.from_pretrained(
+        empty = self._empty(classes)
+        weights: dict[str, Any] = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            weights |= load_file(path)
+        stored_head = tuple(
+            f"{name}." for name, _ in empty.named_children() if name != empty.base_model_prefix
+        )
+        encoder = {n: t for n, t in weights.items() if not n.startswith(stored_head)}
+        return type(empty).from_pretrained(
+            None, config=empty.config, state_dict=encoder, dtype="float32"
+        )
+
+    def check(self, classes: Sequence[str], prepare: "Callable[[PreTrainedModel], None]") -> None:
+        """Try what a method does to the model on a copy without weights.
+
+        Raises:
+            UsageError: If the method refuses the model.
+        """
+        import torch
+
+        quiet_transformers()
+        with torch.device("meta"):
+            prepare(self._empty(classes))
+
+    def _empty(self, classes: Sequence[str]) -> "PreTrainedModel":
+        """The model's modules without memory for their weights."""
+        import torch
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+
+        config = AutoConfig.from_pretrained(
             self.folder,
-            use_safetensors=True,
             trust_remote_code=False,
-            dtype="float32",
             num_labels=len(classes),
             id2label=dict(enumerate(classes)),
             label2id={name: index for index, name in enumerate(classes)},
             problem_type="single_label_classification",
         )
+        with torch.device("meta"):
+            return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the stored weights."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
 
 
 def quiet_transformers() -> None:
@@ -140,9 +176,7 @@ def _check_folder(folder: Path, name: str) -> None:
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    names = {
-        p.name for pattern in ("*.json", "*.safetensors", "*.txt") for p in folder.glob(pattern)
-    }
+    names = {path.name for pattern in MODEL_FILES for path in folder.glob(pattern)}
     contents = {name: _sha256(folder / name) for name in sorted(names)}
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]
 

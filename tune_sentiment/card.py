@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tune_sentiment.ledger import StudyFolder, read_json, write_text
+from tune_sentiment.durable import read_json, write_text
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.winner import LINEAR_FILE, WINNER_FILE
 
 NEURAL_USE = """```python

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
+
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
 from tune_sentiment.data import load_train_val
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.provenance import cores, gpus
 from tune_sentiment.study import Study, open_folder
 
 
@@ -18,21 +21,17 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
 
     Starts nothing when every study is complete.
     """
-    from tune_sentiment.confirm import missing_confirmations
-    from tune_sentiment.tuner import missing_trials
+    from tune_sentiment import confirm, tuner
+    from tune_sentiment.session import SharedInputs, ray_session
 
-    folders = [StudyFolder(results / study.id) for study in studies]
     todo = [
-        (study, folder)
-        for study, folder in zip(studies, folders, strict=True)
-        if missing_trials(study, folder) or missing_confirmations(study, folder)
+        (study, StudyFolder(results / study.id))
+        for study in studies
+        if not confirm.is_complete(study, StudyFolder(results / study.id))
     ]
     if not todo:
         _say("every study is complete")
         return
-    from tune_sentiment import confirm, tuner
-    from tune_sentiment.session import SharedInputs, ray_session
-
     _say("starting Ray")
     with ray_session(resources):
         source, config = studies[0].source, studies[0].config
@@ -49,38 +48,49 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
             )
         )
         for study, folder in todo:
-            open_folder(study, results)
             _say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
+        for study, folder in todo:
+            open_folder(study, results)
             tuner.run(study, folder, inputs, resources)
             confirm.confirm(study, folder, inputs, resources)
 
 
 def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resources) -> str:
-    import ray
+    from ray.exceptions import RayError
 
-    from tune_sentiment.confirm import missing_confirmations
-    from tune_sentiment.session import plan_slots
-    from tune_sentiment.tuner import missing_trials, trial_setup
+    from tune_sentiment.session import remotely
+    from tune_sentiment.tuner import slots_for, trial_setup
 
-    trials = missing_trials(study, folder)
-    count = f"{trials} trials to run" if trials else "search complete"
+    trials, confirmations = _still_to_run(study, folder)
+    slots = slots_for(study, resources, trials)
+    line = f"{trials} trials to run" if trials else "search complete"
+    if trials and folder.test_openings():
+        line += " (the test split was opened before; a new winner opens it again)"
     if not study.method.is_neural:
-        return f"{count}, on frozen features computed once"
-    slots = plan_slots(resources, study.source.device, max(1, trials))
-    remote = ray.remote(calibrate).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    measured = ray.get(
-        remote.remote(
-            trial_setup(study, slots), typical_params(study), study.config.seed, inputs.train.tokens
-        )
-    )
+        return f"{line}, on frozen features computed once"
+    setup, params = trial_setup(study, slots), typical_params(study)
+    reference = remotely(calibrate, slots, setup, params, study.config.seed, inputs.train.tokens)
+    try:
+        measured: Calibration = ray.get(reference)
+    except RayError as error:  # the trials will say what is wrong, each in its record
+        return f"{line}, no forecast: {str(error).strip().splitlines()[-1]}"
+    return f"{line}, {_forecast(study, measured, trials, confirmations, slots.concurrency)}"
+
+
+def _still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
+    from tune_sentiment.confirm import missing_confirmations
+    from tune_sentiment.tuner import missing_trials
+
+    return missing_trials(study, folder), missing_confirmations(study, folder)
+
+
+def _forecast(
+    study: Study, measured: Calibration, trials: int, confirmations: int, concurrency: int
+) -> str:
     seconds = forecast_seconds(
-        study,
-        measured,
-        trials=trials,
-        confirmations=missing_confirmations(study, folder),
-        concurrency=slots.concurrency,
+        study, measured, trials=trials, confirmations=confirmations, concurrency=concurrency
     )
-    return f"{count}, {cost_line(study, seconds, _cores())}"
+    return cost_line(study, seconds, cores())
 
 
 def typical_params(study: Study) -> dict[str, Any]:
@@ -94,7 +104,7 @@ def describe(studies: Sequence[Study], resources: Resources, results: Path) -> s
     blocks = []
     for study in studies:
         folder = StudyFolder(results / study.id)
-        done = folder.trials()
+        done, missing = len(folder.trials()), _still_to_run(study, folder)[0]
         space = study.space
         pinned = ", ".join(f"{name}={value}" for name, value in (space.fixed or {}).items())
         lines = [
@@ -105,10 +115,10 @@ def describe(studies: Sequence[Study], resources: Resources, results: Path) -> s
             f"  searched     {', '.join(space.params) or 'nothing: all pinned'}",
             f"  pinned       {pinned or 'nothing'}",
             f"  metric       {study.config.metric}, comparison {study.comparison}",
-            f"  trials       {len(done)} of {study.config.trials} done",
+            f"  trials       {done} done, {missing} to run",
         ]
         if study.method.is_neural:
-            lines.append(f"  forecast     {_dry_forecast(study, len(done), resources)}")
+            lines.append(f"  forecast     {_dry_forecast(study, folder, resources)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -120,39 +130,23 @@ def _splits(study: Study) -> str:
     )
 
 
-def _dry_forecast(study: Study, done: int, resources: Resources) -> str:
+def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> str:
+    from tune_sentiment.session import Machine, plan_slots
     from tune_sentiment.tokens import tokenise
-    from tune_sentiment.trainable import TrialSetup
+    from tune_sentiment.tuner import trial_setup
 
     source, config = study.source, study.config
+    trials, confirmations = _still_to_run(study, folder)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    here = Machine(cores=cores(), cards=gpus(), memory=memory)
+    slots = plan_slots(resources, here, study.device, max(1, trials), source.backbone.weights_bytes)
     train, _ = load_train_val(
         source.dataset, mirror=source.mirror, train_samples=config.train_samples, seed=config.seed
     )
     tokens = tokenise(source.backbone, train.texts, train.labels, config.max_length)
-    trials = max(0, config.trials - done)
-    concurrency = max(1, min(resources.concurrency or _cores(), _cores(), trials))
-    setup = TrialSetup(
-        method=config.method,
-        backbone=source.backbone,
-        classes=source.dataset.classes,
-        metric=config.metric,
-        plan=study.plan,
-        device=source.device,
-        num_threads=max(1, _cores() // concurrency),
-    )
-    measured: Calibration = calibrate(setup, typical_params(study), config.seed, tokens)
-    seconds = forecast_seconds(
-        study,
-        measured,
-        trials=trials,
-        confirmations=config.confirm_seeds,
-        concurrency=concurrency,
-    )
-    return cost_line(study, seconds, _cores())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+    setup, params = trial_setup(study, slots), typical_params(study)
+    measured = calibrate(setup, params, config.seed, tokens)
+    return _forecast(study, measured, trials, confirmations, slots.concurrency)
 
 
 def _say(line: str) -> None:

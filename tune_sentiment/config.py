@@ -162,10 +162,10 @@ class TrialConfig(TrainingHyperparameters):
     """
 
     max_epochs: int
-    evaluations_per_epoch: int = 1
-    padding: str = "bucketed"
-    precision: str = "fp32"
-    seed: int = 42
+    evaluations_per_epoch: int
+    padding: str
+    precision: str
+    seed: int
     micro_batch_size: int | None = None
 
     @property

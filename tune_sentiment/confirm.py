@@ -4,7 +4,6 @@ The only file that loads test texts with their labels.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,17 @@ import ray
 
 from tune_sentiment.config import Resources
 from tune_sentiment.data import load_test
+from tune_sentiment.durable import read_json, write_table
 from tune_sentiment.ledger import StudyFolder, TrialRecord, best_trial, flat
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
+from tune_sentiment.provenance import now
 from tune_sentiment.recorder import Recorder
-from tune_sentiment.session import SharedInputs, plan_slots
+from tune_sentiment.session import SharedInputs, remotely, whole_node
 from tune_sentiment.study import Study
 from tune_sentiment.trainable import TrialSetup
-from tune_sentiment.tuner import Inputs, run_fixed, trial_setup
+from tune_sentiment.tuner import Inputs, missing_trials, run_fixed, trial_setup
+from tune_sentiment.winner import WINNER_FILE, export, load_classifier
 
 
 def confirmation_proposals(study: Study, winner: Mapping[str, Any]) -> list[Proposal]:
@@ -46,32 +48,48 @@ def confirmation_proposals(study: Study, winner: Mapping[str, Any]) -> list[Prop
 
 
 def missing_confirmations(study: Study, folder: StudyFolder) -> int:
-    """Confirmation runs without a test score, counted before the winner is known, too."""
+    """Confirmation runs still to come, counted before the winner is known, too."""
     if study.config.confirm_seeds == 0:
         return 0
-    records = folder.trials()
-    winner = best_trial(records, study.config.metric, study.metric.mode)
+    winner = study_winner(study, folder)
     if winner is None:
-        return 0 if len(records) >= study.config.trials else study.config.confirm_seeds
-    scored = {r["key"] for r in folder.confirmations() if r["test_accuracy"] is not None}
-    return sum(p.key not in scored for p in confirmation_proposals(study, winner))
+        return study.config.confirm_seeds if missing_trials(study, folder) else 0
+    known = _known(folder)
+    return sum(not _has_ended(known.get(p.key)) for p in confirmation_proposals(study, winner))
+
+
+def is_complete(study: Study, folder: StudyFolder) -> bool:
+    """Whether there is nothing left to do: no trial, no confirmation run, no winner to export."""
+    if missing_trials(study, folder) or missing_confirmations(study, folder):
+        return False
+    winner = study_winner(study, folder)
+    if winner is None or study.config.confirm_seeds == 0:
+        return True
+    best = _best_run(study, folder, confirmation_proposals(study, winner))
+    return best is None or _is_kept(folder, best)
+
+
+def study_winner(study: Study, folder: StudyFolder) -> Any:
+    """The record of the trial that is confirmed; ``None`` if no trial can be."""
+    return best_trial(folder.trials(), study.config.metric, study.metric.mode)
 
 
 def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources) -> None:
     """Retrain the winner, open the test split, record the scores, keep the best run.
 
-    Does nothing without a winner, with ``confirm_seeds`` 0, or when everything is recorded.
+    Does nothing without a winner, with ``confirm_seeds`` 0, or when everything is recorded. The
+    test split stays closed until every run has ended.
     """
-    winner = best_trial(folder.trials(), study.config.metric, study.metric.mode)
+    winner = study_winner(study, folder)
     if winner is None or study.config.confirm_seeds == 0:
         return
     wanted = confirmation_proposals(study, winner)
-    known = {record["key"]: record for record in folder.confirmations()}
-    missing = [p for p in wanted if not _is_usable(known.get(p.key), folder)]
+    known = _known(folder)
+    missing = [p for p in wanted if _needs_training(known.get(p.key), folder)]
     if missing:
         recorder = Recorder(
             study_id=study.id,
-            mode=study.metric.mode,
+            defaults=study.defaults,
             write_record=partial(_write_trained, folder, winner["key"]),
             write_evaluations=partial(folder.write_evaluations, part="confirm"),
         )
@@ -85,26 +103,53 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
             storage=folder.path / "ray" / "confirm",
             keep=folder.confirm.resolve(),
         )
-    known = {record["key"]: record for record in folder.confirmations()}
-    trained = [known[p.key] for p in wanted if _is_trained(known.get(p.key))]
-    unscored = [record for record in trained if record["test_accuracy"] is None]
+    known = _known(folder)
+    if any(p.key not in known for p in wanted):
+        return
+    runs = [known[p.key] for p in wanted if known[p.key]["status"] == "finished"]
+    unscored = [record for record in runs if record["test_accuracy"] is None]
     if unscored:
-        _open_test(study, folder, inputs, resources, wanted, unscored)
-        _keep_best(study, folder, resources, wanted)
-    for record in trained:
+        _open_test(study, folder, inputs, wanted, unscored)
+    best = _best_run(study, folder, wanted)
+    if best is not None and not _is_kept(folder, best):
+        proposal = next(p for p in wanted if p.key == best["key"])
+        _export(study, folder, proposal)
+    for record in runs:
         folder.tensors_file(record["key"]).unlink(missing_ok=True)
 
 
-def _is_trained(record: Mapping[str, Any] | None) -> bool:
-    return record is not None and record["status"] == "finished"
+def _known(folder: StudyFolder) -> dict[str, Any]:
+    return {record["key"]: record for record in folder.confirmations()}
 
 
-def _is_usable(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
-    """Whether a run need not be trained again: scored, or with what it trained still there."""
+def _has_ended(record: Mapping[str, Any] | None) -> bool:
+    """Whether a run is over: scored, or ended in a way that the same seed would end in again."""
     if record is None or record["status"] == "failed":
         return False
-    is_scored = record["test_accuracy"] is not None
-    return is_scored or not _is_trained(record) or folder.tensors_file(record["key"]).exists()
+    return record["status"] != "finished" or record["test_accuracy"] is not None
+
+
+def _needs_training(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
+    if _has_ended(record):
+        return False
+    is_trained = record is not None and record["status"] == "finished"
+    return not (is_trained and folder.tensors_file(str(record["key"])).exists())  # type: ignore[index]
+
+
+def _best_run(study: Study, folder: StudyFolder, wanted: Sequence[Proposal]) -> Any:
+    """The scored run with the best *validation* score."""
+    keys = {proposal.key for proposal in wanted}
+    runs = [
+        record
+        for record in folder.confirmations()
+        if record["key"] in keys and record["test_accuracy"] is not None
+    ]
+    return best_trial(runs, study.config.metric, study.metric.mode)
+
+
+def _is_kept(folder: StudyFolder, run: Mapping[str, Any]) -> bool:
+    file = folder.winner / WINNER_FILE
+    return file.exists() and read_json(file)["key"] == run["key"]
 
 
 def _write_trained(
@@ -122,48 +167,39 @@ def _open_test(
     study: Study,
     folder: StudyFolder,
     inputs: Inputs,
-    resources: Resources,
     wanted: Sequence[Proposal],
     unscored: Sequence[Mapping[str, Any]],
 ) -> None:
     opened = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": now(),
         "key": unscored[0]["trial_key"],
         "seeds": [record["seed"] for record in unscored],
         "trials": len(folder.trials()),
     }
     folder.log_test_opening(opened)
-    split = load_test(study.source.dataset, mirror=study.source.mirror)
-    source = study.source
+    source, is_neural = study.source, study.method.is_neural
+    split = load_test(source.dataset, mirror=source.mirror)
     test = SharedInputs(source.backbone, split, study.config.max_length, source.device)
     proposals = {proposal.key: proposal for proposal in wanted}
     runs = [
         (proposals[record["key"]], folder.tensors_file(record["key"]).resolve())
         for record in unscored
     ]
-    is_neural = study.method.is_neural
-    slots = plan_slots(resources, source.device, 1)
-    scored = ray.get(
-        _score.options(num_cpus=slots.cpus, num_gpus=slots.gpus).remote(
-            trial_setup(study, slots),
-            runs,
-            inputs.validation.of(is_neural=is_neural),
-            test.of(is_neural=is_neural),
-        )
-    )
+    slots = whole_node(study.device)
+    setup = trial_setup(study, slots)
+    references = inputs.validation.of(is_neural=is_neural), test.of(is_neural=is_neural)
+    scored = ray.get(remotely(score, slots, setup, runs, *references))
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
         for name, predictions in (("validation", on_validation), ("test", on_test)):
             _write_predictions(folder.predictions_file(record["key"], name), predictions)
         folder.write_confirmation({**record, **evaluate(on_test, "test")})
 
 
-@ray.remote
-def _score(
+def score(
     setup: TrialSetup, runs: Sequence[tuple[Proposal, Path]], validation: Any, test: Any
 ) -> list[tuple[Predictions, Predictions]]:
+    """What each run's classifier says of validation and test; runs in a worker."""
     import torch
-
-    from tune_sentiment.winner import load_classifier
 
     torch.set_num_threads(setup.num_threads)
     made = []
@@ -181,6 +217,12 @@ def _score(
     return made
 
 
+def _export(study: Study, folder: StudyFolder, proposal: Proposal) -> None:
+    slots = whole_node(study.device)
+    tensors, target = folder.tensors_file(proposal.key).resolve(), folder.winner.resolve()
+    ray.get(remotely(export, slots, trial_setup(study, slots), proposal, tensors, target))
+
+
 def _write_predictions(path: Path, made: Predictions) -> None:
     """Rows of ``index, label, predicted, score, probabilities``.
 
@@ -188,42 +230,15 @@ def _write_predictions(path: Path, made: Predictions) -> None:
     probability, or a decision value where there are none.
     """
     import pyarrow
-    from pyarrow import parquet
 
     chosen = np.ones_like(made.predicted) if made.num_classes == 2 else made.predicted
     rows = len(made.labels)
     none = pyarrow.nulls(rows, pyarrow.list_(pyarrow.float64()))
-    table = pyarrow.table(
-        {
-            "index": np.arange(rows),
-            "label": made.labels,
-            "predicted": made.predicted,
-            "score": made.scores[np.arange(rows), chosen],
-            "probabilities": none if made.probabilities is None else made.probabilities.tolist(),
-        }
-    )
-    unfinished = path.with_name(f".{path.name}.tmp")
-    parquet.write_table(table, unfinished)
-    unfinished.replace(path)
-
-
-def _keep_best(
-    study: Study, folder: StudyFolder, resources: Resources, wanted: Sequence[Proposal]
-) -> None:
-    """Make ``winner/`` the confirmation run with the best validation score."""
-    from tune_sentiment.winner import export
-
-    keys = {proposal.key for proposal in wanted}
-    runs = [record for record in folder.confirmations() if record["key"] in keys]
-    best = best_trial(runs, study.config.metric, study.metric.mode)
-    tensors = folder.tensors_file(best["key"]).resolve()
-    if not tensors.exists():  # an earlier session chose it, and exported it
-        return
-    slots = plan_slots(resources, study.source.device, 1)
-    proposal = next(p for p in wanted if p.key == best["key"])
-    export_remotely = ray.remote(export).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    ray.get(
-        export_remotely.remote(
-            trial_setup(study, slots), proposal, tensors, folder.winner.resolve()
-        )
-    )
+    columns = {
+        "index": np.arange(rows),
+        "label": made.labels,
+        "predicted": made.predicted,
+        "score": made.scores[np.arange(rows), chosen],
+        "probabilities": none if made.probabilities is None else made.probabilities.tolist(),
+    }
+    write_table(path, columns)

@@ -25,6 +25,10 @@ class StartError(TuneSentimentError, RuntimeError):
     exit_code = 3
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the command ends as after Ctrl-C, with another exit code."""
+
+
 def unknown(kind: str, value: object, known: Iterable[str], *, plural: str) -> UsageError:
     """An error that quotes the value, guesses what was meant and lists what is allowed."""
     names = sorted(known)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from tune_sentiment.methods.svm import POOLINGS
 from tune_sentiment.tiny import cache_folder
 from tune_sentiment.tokens import Tokens, scoring_batches
 
 if TYPE_CHECKING:
     from tune_sentiment.backbone import Backbone
 
-POOLINGS = ("cls", "mean")
 BATCH_SIZE = 64
 FEATURES_VERSION = 1  # part of the cache key: raise it when the numbers change
 

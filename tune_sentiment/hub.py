@@ -4,10 +4,13 @@ huggingface_hub retries an unreachable host for most of a minute per file, so it
 tried once, briefly, before anything is asked of it.
 """
 
-import os
+import socket
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tune_sentiment.errors import StartError
 
@@ -15,22 +18,31 @@ PROBE_SECONDS = 5.0
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 
+@cache
 def is_reachable() -> bool:
-    """Whether the hub answers at all within a few seconds."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return False
-    import socket
-    from urllib.parse import urlsplit
+    """Whether the hub answers at all, tried once and for a few seconds."""
+    from urllib.request import getproxies
 
     from huggingface_hub import constants
 
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if getproxies():  # only the hub's own client knows the way through
+        return True
     address = urlsplit(constants.ENDPOINT)
     port = address.port or (443 if address.scheme == "https" else 80)
-    try:
+
+    def connect() -> bool:
         with socket.create_connection((address.hostname or "", port), timeout=PROBE_SECONDS):
             return True
-    except OSError:
+
+    pool = ThreadPoolExecutor(1)  # one deadline for the name and all its addresses
+    try:
+        return pool.submit(connect).result(timeout=PROBE_SECONDS)
+    except (OSError, TimeoutError):
         return False
+    finally:
+        pool.shutdown(wait=False)
 
 
 @contextmanager
@@ -51,8 +63,9 @@ def needs_hub(what: str, advice: str) -> Generator[None, None, None]:
         datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE
         yield
     except Exception as error:  # the libraries behind this raise dozens of classes
-        why = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if reachable else ""
-        state = why or f"{constants.ENDPOINT} cannot be reached and nothing is cached"
+        first = next(iter(str(error).strip().splitlines()), "no reason given")
+        unreachable = f"{constants.ENDPOINT} cannot be reached and nothing is cached"
+        state = f"{type(error).__name__}: {first}" if reachable else unreachable
         raise StartError(f"cannot load {what}: {state}. Without the hub: {advice}") from error
     finally:
         constants.HF_HUB_OFFLINE = before

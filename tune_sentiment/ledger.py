@@ -1,17 +1,16 @@
 """The durable records of a study: what is written, where, and how it is read back.
 
 The ledger is the truth; everything else in a study's folder can be deleted. The driver alone
-writes it. Every write goes to a temporary file, is flushed to the disk and renamed, so a reader
-sees the old content or the new, never a part.
+writes it.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tune_sentiment.durable import read_json, write_json, write_text
 from tune_sentiment.proposal import Proposal
 
 SCHEMA = 1
@@ -25,7 +24,7 @@ class TrialRecord:
 
     Metrics are those of the best evaluation. ``peak_memory_bytes`` is the process' resident size
     on a CPU and the tensors' on a GPU. ``features_seconds`` is what the frozen features behind a
-    trial took to compute, once. ``throughput`` and seconds cover the whole training.
+    trial took to compute, once. Seconds and rates cover the whole training.
     """
 
     schema: int
@@ -119,8 +118,17 @@ class StudyFolder:
         return self.confirm / f"{key}.safetensors"
 
     def write_study(self, description: Mapping[str, Any]) -> None:
-        """Write ``study.json`` whole."""
-        write_json(self.study_file, description)
+        """Write ``study.json`` whole; a search space that was used up stays so."""
+        write_json(self.study_file, {**description, "is_exhausted": self.is_exhausted})
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the search found nothing new to try."""
+        return self.study_file.exists() and bool(read_json(self.study_file)["is_exhausted"])
+
+    def mark_exhausted(self) -> None:
+        """Note that the search found nothing new to try."""
+        write_json(self.study_file, {**read_json(self.study_file), "is_exhausted": True})
 
     def write_trial(self, record: TrialRecord, params: Mapping[str, Any]) -> None:
         """Write a trial's only record."""
@@ -159,8 +167,9 @@ class StudyFolder:
         past = []
         for path in sorted((self.path / "evaluations").glob("*.jsonl")):
             proposal, rows = self.evaluations(path.stem)
-            objectives = tuple(r["objective"] for r in rows if r["objective"] is not None)
-            sequences = tuple(r["sequence"] for r in rows if r["objective"] is not None)
+            scored = [row for row in rows if row["status"] in ("running", "finished")]
+            objectives = tuple(row["objective"] for row in scored)
+            sequences = tuple(row["sequence"] for row in scored)
             past.append(PastTrial(proposal, ended.get(proposal.key), objectives, sequences))
         return sorted(past, key=lambda trial: trial.proposal.number)
 
@@ -199,34 +208,3 @@ def flat(record: TrialRecord, params: Mapping[str, Any]) -> dict[str, Any]:
     cut = names.index("seed")
     head = {name: values[name] for name in names[:cut]}
     return {**head, **params, **{name: values[name] for name in names[cut:]}}
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a value as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one beside it, flushed to the disk before the rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -125,6 +125,8 @@ class Progress(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Show a training that failed."""
+        if trial.config["key"] not in self.rows:  # its worker never came up
+            self.on_trial_start(iteration, trials, trial)
         row = self.rows[trial.config["key"]]
         row.status = "failed"
         self._ended(row)

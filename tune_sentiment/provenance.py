@@ -1,7 +1,9 @@
 """Where a number comes from: machine, versions, commit."""
 
+import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +31,18 @@ def commit() -> str | None:
         return None
 
 
+def now() -> str:
+    """The time as the records write it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS has no affinity
+
+
 def host() -> str:
     """The machine's name."""
     return platform.node()
@@ -43,11 +57,11 @@ def device_name(device: str) -> str:
     return str(torch.cuda.get_device_name())
 
 
-def has_gpu() -> bool:
-    """Whether this machine has a GPU that torch can use."""
+def gpus() -> int:
+    """GPUs of this machine that torch can use."""
     import torch
 
-    return torch.cuda.is_available()
+    return torch.cuda.device_count()
 
 
 def resolve_precision(asked: str, device: str) -> str:
@@ -58,7 +72,7 @@ def resolve_precision(asked: str, device: str) -> str:
         return "fp32"
     import torch
 
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def _git(root: Path, *arguments: str) -> str:

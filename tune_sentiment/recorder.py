@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from ray.tune import Callback
 
 from tune_sentiment import provenance
 from tune_sentiment.ledger import RECORD_FIELDS, SCHEMA, TrialRecord
-from tune_sentiment.metrics import Mode
 from tune_sentiment.proposal import Proposal
+from tune_sentiment.provenance import now
 
 LINE_FIELDS = ("epochs_run", "train_seconds", "eval_seconds", "train_loss", "train_loss_curve")
 
@@ -23,7 +22,7 @@ class Recorder(Callback):
 
     Args:
         study_id: Named in every record.
-        mode: ``max`` or ``min``, of the searched metric.
+        defaults: Hyperparameters that no proposal names.
         write_record: Takes a record and its hyperparameters.
         write_evaluations: Takes a proposal and its evaluations so far.
         is_stopped: Whether the scheduler ended the training with a key.
@@ -34,13 +33,13 @@ class Recorder(Callback):
         self,
         *,
         study_id: str,
-        mode: Mode,
+        defaults: Mapping[str, Any],
         write_record: Callable[[TrialRecord, Mapping[str, Any]], None],
         write_evaluations: Callable[[Proposal, list[dict[str, Any]]], None],
         is_stopped: Callable[[str], bool] = lambda key: False,
         sequence: int = 0,
     ) -> None:
-        self.study_id, self.mode = study_id, mode
+        self.study_id, self.defaults = study_id, defaults
         self.write_record, self.write_evaluations = write_record, write_evaluations
         self.is_stopped = is_stopped
         self.sequence = sequence
@@ -54,10 +53,7 @@ class Recorder(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note what was proposed, so that an open training can go on later."""
-        proposal = Proposal.from_dict(trial.config)
-        self.lines[proposal.key] = []
-        self.started[proposal.key] = _now()
-        self.write_evaluations(proposal, [])
+        self._begin(Proposal.from_dict(trial.config))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -95,8 +91,15 @@ class Recorder(Callback):
         lines = str(trial.get_error() or "unknown error").strip().splitlines()
         self._record(Proposal.from_dict(trial.config), "failed", lines[-1][:500])
 
+    def _begin(self, proposal: Proposal) -> None:
+        self.lines[proposal.key] = []
+        self.started[proposal.key] = now()
+        self.write_evaluations(proposal, [])
+
     def _record(self, proposal: Proposal, status: str, error: str | None) -> None:
-        lines = self.lines.get(proposal.key, [])
+        if proposal.key not in self.lines:  # its worker never came up
+            self._begin(proposal)
+        lines = self.lines[proposal.key]
         scored = [line for line in lines if line["objective"] is not None and _has_metrics(line)]
         best = self._best(scored)
         details = self.last.get(proposal.key, {}).get("details", {})
@@ -104,6 +107,7 @@ class Recorder(Callback):
         values |= {name: details[name] for name in RECORD_FIELDS if name in details}
         if best is not None:
             values |= {name: best.get(name) for name in RECORD_FIELDS if name.startswith("val_")}
+            values["train_loss"] = best.get("train_loss")
         values |= {
             "schema": SCHEMA,
             "study": self.study_id,
@@ -115,13 +119,13 @@ class Recorder(Callback):
             "seed": proposal.seed,
             "evaluations_run": len(lines),
             "best_evaluation": None if best is None else best["evaluation"],
-            "started_at": details.get("started_at") or self.started.get(proposal.key, _now()),
-            "ended_at": _now(),
+            "started_at": details.get("started_at") or self.started[proposal.key],
+            "ended_at": now(),
             "commit": provenance.commit(),
             "versions": provenance.versions(),
         }
         record = TrialRecord(**{k: _finite(v) for k, v in values.items()})
-        self.write_record(record, proposal.params)
+        self.write_record(record, {**self.defaults, **proposal.params})
 
     def _best(self, lines: list[dict[str, Any]]) -> dict[str, Any] | None:
         """The first evaluation that reached the training's best objective."""
@@ -138,7 +142,3 @@ def _has_metrics(line: dict[str, Any]) -> bool:
 def _finite(value: Any) -> Any:
     """The value, or ``None`` for a float that JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

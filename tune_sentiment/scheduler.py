@@ -17,12 +17,19 @@ from tune_sentiment.searcher import OBJECTIVE
 
 TIME = "evaluation"
 REDUCTION_FACTOR = 3
-LARGEST_WARMUP_RATIO = 0.2  # the upper bound in every space
 
 
-def scheduler_settings(max_epochs: int, evaluations_per_epoch: int) -> dict[str, int]:
-    """ASHA's settings, in evaluations: grace is one epoch, or more if warm-up can last longer."""
-    grace_epochs = max(1, math.ceil(LARGEST_WARMUP_RATIO * max_epochs))
+def scheduler_settings(
+    max_epochs: int, evaluations_per_epoch: int, longest_warmup: float
+) -> dict[str, int]:
+    """ASHA's settings, in evaluations: grace is one epoch, or more if warm-up can last longer.
+
+    Args:
+        max_epochs: Epochs of a trial that nothing ends early.
+        evaluations_per_epoch: Passes over validation in each epoch.
+        longest_warmup: The largest warm-up ratio that the space can propose, ``[0, 1)``.
+    """
+    grace_epochs = max(1, math.ceil(longest_warmup * max_epochs))
     return {
         "max_t": max_epochs * evaluations_per_epoch,
         "grace_period": grace_epochs * evaluations_per_epoch,

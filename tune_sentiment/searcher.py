@@ -91,9 +91,10 @@ class Search(Searcher):
         )
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next proposal as a trial's configuration, or ``FINISHED``."""
+        """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
         size = self.space.size()
         repeats: list[str] = []
+        must_wait = False
         for _ in range(MAX_REPEATS):
             waiting = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
             running = {proposal.key for _, proposal in self.asked.values()}
@@ -107,6 +108,7 @@ class Search(Searcher):
                 repeats.append(key)
             elif key in running:
                 self.study.tell(trial, state=TrialState.FAIL)
+                must_wait = True
             else:
                 proposal = self.open.pop(key, None)
                 if proposal is None:
@@ -124,6 +126,8 @@ class Search(Searcher):
                 self.asked[trial_id] = (trial, proposal)
                 self.values[trial_id] = {}
                 return proposal.as_dict()
+        if must_wait:
+            return None
         self.is_exhausted = True
         return Searcher.FINISHED
 

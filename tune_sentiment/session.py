@@ -1,32 +1,24 @@
 """A Ray session, and what is shared through its object store: tokens and features, made once."""
 
 import logging
-import os
-from collections.abc import Generator
+import signal
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import ray
 
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import Resources
-from tune_sentiment.errors import StartError
+from tune_sentiment.environment import set_environment
+from tune_sentiment.errors import StartError, Terminated
 from tune_sentiment.splits import Split
 
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone unless the user says so
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TOKENIZERS_PARALLELISM": "false",
-    "RAY_AIR_NEW_OUTPUT": "0",  # Progress shows what happens
-}
 OBJECT_STORE_BYTES = 1 << 30
-LARGEST_SHARE_OF_STORE = 0.5
+PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
+TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
 
 
 @contextmanager
@@ -36,8 +28,7 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
     Raises:
         StartError: If the cluster cannot be joined.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if resources.address == "local":
@@ -52,10 +43,15 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise StartError(f"Ray does not start at '{resources.address}': {first}") from error
+    signal.signal(signal.SIGTERM, _terminate)  # Ray's own handler ends without a word
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
 
 
 @dataclass(frozen=True)
@@ -73,38 +69,89 @@ class Slots:
     gpus: float
 
 
-def plan_slots(resources: Resources, device: str, trainings: int) -> Slots:
-    """Share the machine's cores and GPUs among trainings; few trainings get more cores each.
+@dataclass(frozen=True)
+class Machine:
+    """What one node of the cluster has, the one with the most.
 
-    On CPUs every core runs a training of its own where there are enough of them: threads that
-    share one small matrix product wait for each other.
+    Args:
+        cores: CPU cores of that node.
+        cards: GPUs of that node.
+        memory: Bytes for workers on that node.
+        nodes: How many nodes there are.
+    """
+
+    cores: int
+    cards: float
+    memory: float
+    nodes: int = 1
+
+
+def machine() -> Machine:
+    """The largest node of the running Ray: a training never spans two."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Machine(
+        cores=max(1, *(int(node.get("CPU", 0)) for node in nodes)),
+        cards=max(node.get("GPU", 0.0) for node in nodes),
+        memory=max(node.get("memory", 0.0) for node in nodes),
+        nodes=sum(node.get("CPU", 0) > 0 for node in nodes),
+    )
+
+
+def plan_slots(
+    resources: Resources, there: Machine, device: str, trainings: int, weights_bytes: int = 0
+) -> Slots:
+    """Share cores and GPUs among trainings; few trainings get more cores each.
+
+    On CPUs every core runs a training of its own where there are enough of them and memory for
+    all: threads that share one small matrix product wait for each other.
+
+    Args:
+        resources: What was asked for.
+        there: What there is.
+        device: Where the trainings run, ``cpu`` or ``cuda``.
+        trainings: How many there are to run.
+        weights_bytes: Size of the backbone, for the estimate of memory.
 
     Raises:
         StartError: If more is asked for than there is.
     """
-    there = ray.cluster_resources()
-    cores, cards = max(1, int(there.get("CPU", 1))), there.get("GPU", 0.0)
-    gpus = resources.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if device != "cpu" else 0.0
-    if gpus > cards:
-        raise StartError(f"{gpus:g} GPUs asked for a trial, {cards:g} in the cluster")
-    if (resources.cpus_per_trial or 1) > cores:
-        raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {cores} there")
-    fitting = int(cards / gpus) if gpus else cores // (resources.cpus_per_trial or 1)
-    concurrency = max(1, min(resources.concurrency or fitting, fitting, trainings))
-    return Slots(concurrency, resources.cpus_per_trial or max(1, cores // concurrency), gpus)
+    asked = resources.gpus_per_trial
+    if asked is not None and asked > there.cards:
+        raise StartError(f"{asked:g} GPUs asked for a trial, {there.cards:g} on a node")
+    if (resources.cpus_per_trial or 1) > there.cores:
+        raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
+    gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
+    if gpus:
+        fitting = int(there.cards / gpus)
+    else:
+        fitting = there.cores // (resources.cpus_per_trial or 1)
+        per_training = PROCESS_BYTES + TRAINING_COPIES * weights_bytes
+        fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
+    each = max(1, min(resources.concurrency or fitting * there.nodes, fitting, trainings))
+    concurrency = max(1, min(resources.concurrency or each * there.nodes, trainings))
+    return Slots(concurrency, resources.cpus_per_trial or max(1, there.cores // each), gpus)
 
 
-@ray.remote
-def _tokenise(backbone: Backbone, split: Split, max_length: int) -> Any:
+def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:
+    """Reference to what a function returns in a worker; one that used a GPU ends and frees it."""
+    options = {"num_cpus": slots.cpus, "num_gpus": slots.gpus, "max_calls": 1 if slots.gpus else 0}
+    return ray.remote(**options)(function).remote(*arguments)
+
+
+def whole_node(device: str) -> Slots:
+    """All cores of a node, and a GPU where it is used: for work that happens once."""
+    return Slots(1, machine().cores, 0.0 if device == "cpu" else 1.0)
+
+
+def tokenised(backbone: Backbone, split: Split, max_length: int) -> Any:
+    """A split's tokens; runs in a worker."""
     from tune_sentiment.tokens import tokenise
 
     return tokenise(backbone, split.texts, split.labels, max_length)
 
 
-@ray.remote
-def _features(backbone: Backbone, tokens: Any, device: str, num_threads: int) -> Any:
+def featurised(backbone: Backbone, tokens: Any, device: str, num_threads: int) -> Any:
+    """A split's frozen features; runs in a worker."""
     import torch
 
     from tune_sentiment.features import frozen_features
@@ -132,15 +179,13 @@ class SharedInputs:
     @cached_property
     def tokens(self) -> Any:
         """Reference to ``Tokens``."""
-        return _tokenise.remote(self.backbone, self.split, self.max_length)
+        return remotely(tokenised, Slots(1, 1, 0.0), self.backbone, self.split, self.max_length)
 
     @cached_property
     def features(self) -> Any:
         """Reference to ``Features``."""
-        gpus = 1 if self.device != "cpu" else 0
-        threads = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        options = _features.options(num_cpus=threads if not gpus else 1, num_gpus=gpus)
-        return options.remote(self.backbone, self.tokens, self.device, threads)
+        slots = whole_node(self.device)
+        return remotely(featurised, slots, self.backbone, self.tokens, self.device, slots.cpus)
 
     def of(self, *, is_neural: bool) -> Any:
         """Reference to what a method of this kind reads."""

@@ -3,6 +3,7 @@
 Query, key and value projections go by their usual names; every other place follows from shapes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,6 @@ ATTENTION_NAMES = {
     "q": ("q_lin", "query", "q_proj"),
     "k": ("k_lin", "key", "k_proj"),
     "v": ("v_lin", "value", "v_proj"),
-}
-TARGETS = {
-    "qv": ("q", "v"),
-    "qkvo": ("q", "k", "v", "out"),
-    "all": ("q", "k", "v", "out", "ff_in", "ff_out"),
 }
 
 
@@ -84,9 +80,9 @@ def _unsupported(model: "PreTrainedModel") -> UsageError:
     )
 
 
-def linear_names(model: "PreTrainedModel", targets: str) -> list[str]:
-    """Full names of the linear maps that a key of TARGETS stands for, in every layer."""
-    return [getattr(layer, role) for layer in layers_of(model) for role in TARGETS[targets]]
+def linear_names(model: "PreTrainedModel", roles: Sequence[str]) -> list[str]:
+    """Full names of the linear maps with these roles (fields of ``Layer``), in every layer."""
+    return [getattr(layer, role) for layer in layers_of(model) for role in roles]
 
 
 def head_names(model: "PreTrainedModel") -> list[str]:

@@ -7,7 +7,6 @@ command finds its study again on any machine and with any number of workers.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tune_sentiment import provenance
 from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.config import StudyConfig
 from tune_sentiment.data import DatasetSpec, data_fingerprint, dataset_named, describe_splits
+from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
 from tune_sentiment.ledger import SCHEMA, StudyFolder
 from tune_sentiment.methods import METHODS, Method, method_named
@@ -59,7 +59,7 @@ class Source:
         spec = dataset_named(dataset)
         backbone = load_backbone(model)
         splits = describe_splits(spec, mirror=mirror)
-        device = "cuda" if wants_gpu and provenance.has_gpu() else "cpu"
+        device = "cuda" if wants_gpu and provenance.gpus() else "cpu"
         return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)
 
 
@@ -110,11 +110,16 @@ class Study:
         return self.config.train_samples or self.source.splits["train"].rows
 
     @property
+    def device(self) -> str:
+        """Where the trainings run: a closed-form method reads features and needs no GPU."""
+        return self.source.device if self.method.is_neural else "cpu"
+
+    @property
     def plan(self) -> dict[str, Any]:
         """The study's part of every trial's configuration; empty for a closed-form method."""
         if not self.method.is_neural:
             return {}
-        precision = provenance.resolve_precision(self.config.precision, self.source.device)
+        precision = provenance.resolve_precision(self.config.precision, self.device)
         return {
             "max_epochs": self.config.max_epochs,
             "evaluations_per_epoch": 1 if self.num_train < MANY_TRAINING_TEXTS else 4,
@@ -125,17 +130,27 @@ class Study:
     @property
     def planned_evaluations(self) -> int:
         """Evaluations of a trial that nothing ends early."""
-        plan = self.plan
-        return int(plan["max_epochs"] * plan["evaluations_per_epoch"]) if plan else 1
+        settings = self.scheduler()
+        return settings["max_t"] if settings else 1
 
     def scheduler(self) -> dict[str, int] | None:
         """ASHA's settings; ``None`` for a method that has nothing to stop early."""
         from tune_sentiment.scheduler import scheduler_settings
 
         plan = self.plan
-        return (
-            scheduler_settings(plan["max_epochs"], plan["evaluations_per_epoch"]) if plan else None
-        )
+        if not plan:
+            return None
+        domain = self.space.distributions().get("warmup_ratio")
+        longest = (self.space.fixed or {}).get("warmup_ratio", getattr(domain, "high", 0.0))
+        return scheduler_settings(plan["max_epochs"], plan["evaluations_per_epoch"], longest)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Hyperparameters that are neither searched nor pinned."""
+        owned = configuration.owners(self.method.hyperparameters, is_neural=self.method.is_neural)
+        held = configuration.defaults(owned)
+        named = {*self.space.params, *(self.space.fixed or {})}
+        return {name: value for name, value in held.items() if name not in named}
 
     def comparison_of(self) -> dict[str, Any]:
         """What studies must share to stand in one table."""
@@ -157,12 +172,11 @@ class Study:
         """Everything that can change a result."""
         from tune_sentiment.searcher import SAMPLER
 
-        owned = configuration.owners(self.method.hyperparameters, is_neural=self.method.is_neural)
         return {
             "schema": SCHEMA,
             "method": self.config.method,
             "space": self.space.describe(),
-            "defaults": configuration.defaults(owned),
+            "defaults": self.defaults,
             "seed": self.config.seed,
             "sampler": SAMPLER,
             "scheduler": self.scheduler(),
@@ -194,42 +208,41 @@ class Study:
                 name: {"rows": summary.rows, "class_counts": list(summary.class_counts)}
                 for name, summary in self.source.splits.items()
             },
-            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "written_at": provenance.now(),
             "commit": provenance.commit(),
             "versions": provenance.versions(),
         }
 
 
 def resolve(config: StudyConfig, space: SearchSpace, source: Source) -> Study:
-    """Check a study before anything starts, down to every start point and pinned value.
+    """Check a study before anything starts: every start point and pinned value, and the backbone.
 
     Raises:
-        UsageError: If a pinned name belongs to no dataclass of the method, or a value is refused.
+        UsageError: If a value is refused, or the method cannot be used with this backbone.
     """
+    study = Study(config=config, space=space.pin(config.fixed), source=source)
     method = method_named(config.method)
-    pinned = space.pin(config.fixed)
-    for point in pinned.start or [{}]:
-        params = {**point, **config.fixed}
-        if set(params) >= set(space.params):
-            configuration.split(
-                params, method.hyperparameters, is_neural=method.is_neural, max_epochs=1
-            )
-    return Study(config=config, space=pinned, source=source)
+    for point in study.space.start or [{}]:
+        params = {**point, **(study.space.fixed or {})}
+        _, own = configuration.split(
+            params,
+            method.hyperparameters,
+            is_neural=method.is_neural,
+            **({**study.plan, "seed": config.seed} if method.is_neural else {}),
+        )
+    if method.prepare is not None:
+        prepare = method.prepare
+        source.backbone.check(source.dataset.classes, lambda model: prepare(model, own))
+    return study
 
 
 def open_folder(study: Study, results: Path) -> StudyFolder:
     """Write what the study is, and return its folder."""
-    import pyarrow
-    from pyarrow import parquet
-
     folder = StudyFolder(results / study.id)
     folder.write_study(study.describe())
     texts = folder.path / "texts.parquet"
     if not texts.exists():
         hashes = [study.source.splits[name].text_hashes for name in SPLITS]
         names = np.repeat(SPLITS, [len(column) for column in hashes])
-        table = pyarrow.table({"split": names, "text_hash": np.concatenate(hashes)})
-        unfinished = texts.with_name(".texts.parquet.tmp")
-        parquet.write_table(table, unfinished)
-        unfinished.replace(texts)
+        write_table(texts, {"split": names, "text_hash": np.concatenate(hashes)})
     return folder

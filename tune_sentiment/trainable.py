@@ -5,18 +5,27 @@ A report is what the driver needs to decide and to record: ``status``, ``evaluat
 """
 
 import contextlib
+import gc
 import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import split
+from tune_sentiment.durable import write_bytes
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.proposal import Proposal
+from tune_sentiment.provenance import device_name, host, now
+
+# What torch says in a plain RuntimeError: its CPU allocator, late CUDA errors, cuBLAS.
+OUT_OF_MEMORY_WORDS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +109,7 @@ def reports(
     metric = metric_named(setup.metric)
     better = max if metric.mode == "max" else min
     best: float | None = None
-    facts = {"started_at": _now(), **_facts(setup, proposal, train)}
+    facts = {"started_at": now(), **_facts(setup, proposal, train, validation)}
     trained: dict[str, Any] = {}
     count = 0
     try:
@@ -115,10 +124,9 @@ def reports(
                         "num_total_params": made.classifier.num_total_params,
                     }
                 if made.status == "finished" and keep is not None:
-                    from safetensors.numpy import save_file
+                    from safetensors.numpy import save
 
-                    keep.parent.mkdir(parents=True, exist_ok=True)
-                    save_file(made.classifier.tensors(), keep)
+                    write_bytes(keep, save(made.classifier.tensors()))
                 measured = _measured(made, peak_memory_bytes(setup.device))
                 yield _report(made.status, count, best, {**facts, **trained, **measured})
     except (MemoryError, RuntimeError) as error:
@@ -140,9 +148,8 @@ def _report(
     }
 
 
-def _facts(setup: TrialSetup, proposal: Proposal, train: Any) -> dict[str, Any]:
-    from tune_sentiment.provenance import device_name, host
-
+def _facts(setup: TrialSetup, proposal: Proposal, train: Any, validation: Any) -> dict[str, Any]:
+    reads_features = hasattr(train, "seconds")
     batch_size = proposal.params.get("batch_size")
     return {
         "host": host(),
@@ -151,7 +158,7 @@ def _facts(setup: TrialSetup, proposal: Proposal, train: Any) -> dict[str, Any]:
         "precision": setup.plan.get("precision"),
         "micro_batch_size": batch_size,
         "accumulation": None if batch_size is None else 1,
-        "features_seconds": getattr(train, "seconds", None),
+        "features_seconds": train.seconds + validation.seconds if reads_features else None,
     }
 
 
@@ -177,7 +184,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return "can't allocate memory" in str(error)  # torch's CPU allocator raises RuntimeError
+    return any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
 
 
 def run_trial(
@@ -197,13 +204,12 @@ def run_trial(
     from ray import tune
 
     torch.set_num_threads(setup.num_threads)
+    gc.collect()  # what the actor's last trial left
+    if setup.device != "cpu":
+        torch.cuda.empty_cache()
     proposal = Proposal.from_dict(config)
     path = None if keep is None else keep / f"{proposal.key}.safetensors"
     training, validating = ray.get([train[0], validation[0]])
     with contextlib.closing(reports(setup, proposal, training, validating, path)) as made:
         for report in made:
             tune.report(report)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

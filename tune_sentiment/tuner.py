@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
 from tune_sentiment.config import Resources
+from tune_sentiment.errors import StartError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import Progress
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.searcher import FixedSearch, Search
-from tune_sentiment.session import SharedInputs, Slots, plan_slots
+from tune_sentiment.session import SharedInputs, Slots, machine, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.trainable import TrialSetup, run_trial
 
@@ -43,16 +45,24 @@ def trial_setup(study: Study, slots: Slots) -> TrialSetup:
         classes=study.source.dataset.classes,
         metric=study.config.metric,
         plan=study.plan,
-        device=study.source.device,
+        device=study.device,
         num_threads=slots.cpus,
     )
 
 
 def missing_trials(study: Study, folder: StudyFolder) -> int:
     """Trials that the study still has to end."""
+    if folder.is_exhausted:
+        return 0
     size = study.space.size()
     asked = study.config.trials if size is None else min(size, study.config.trials)
     return max(0, asked - len(folder.trials()))
+
+
+def slots_for(study: Study, resources: Resources, trainings: int) -> Slots:
+    """What each of a study's trainings gets on this Ray."""
+    weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
+    return plan_slots(resources, machine(), study.device, max(1, trainings), weights)
 
 
 def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources) -> None:
@@ -67,16 +77,17 @@ def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources)
     mode = study.metric.mode
     searcher = Search(study.space, mode=mode, seed=study.config.seed, past=past)
     settings = study.scheduler()
-    scheduler = Asha(mode=mode, settings=settings, past=past) if settings else FIFOScheduler()
+    ended = [trial for trial in past if trial.status is not None]  # open ones begin anew
+    scheduler = Asha(mode=mode, settings=settings, past=ended) if settings else FIFOScheduler()
     recorder = Recorder(
         study_id=study.id,
-        mode=mode,
+        defaults=study.defaults,
         write_record=folder.write_trial,
         write_evaluations=folder.write_evaluations,
         is_stopped=scheduler.is_stopped if isinstance(scheduler, Asha) else lambda key: False,
         sequence=max((s for trial in past for s in trial.sequences), default=0),
     )
-    slots = plan_slots(resources, study.source.device, missing)
+    slots = slots_for(study, resources, missing)
     progress = Progress(
         title=f"{study.config.method} on {study.source.dataset.name}",
         total=missing,
@@ -99,7 +110,8 @@ def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources)
             time_budget_seconds=None if minutes is None else 60 * minutes,
         )
     if searcher.is_exhausted:
-        progress.say("every configuration of the space has been tried; the study is complete")
+        folder.mark_exhausted()
+        progress.say("the search finds no configuration that it has not tried; it is complete")
 
 
 def run_fixed(
@@ -114,7 +126,7 @@ def run_fixed(
     keep: Path | None = None,
 ) -> None:
     """Run exactly these proposals, to their ends, through the same Tuner path as a search."""
-    slots = plan_slots(resources, study.source.device, len(proposals))
+    slots = slots_for(study, resources, len(proposals))
     progress = Progress(
         title=title,
         total=len(proposals),
@@ -151,12 +163,24 @@ def fit(
     time_budget_seconds: float | None = None,
     keep: Path | None = None,
 ) -> None:
-    """One run of Ray Tune; its own files in ``storage`` are a cache that nothing reads."""
+    """One run of Ray Tune; its own files in ``storage`` are a cache that nothing reads.
+
+    The inputs are made before the first trial takes its cores: a trial that waited for them inside
+    its own reservation could keep them from ever being made.
+
+    Raises:
+        StartError: If the inputs cannot be made.
+    """
+    references = inputs.references(is_neural=study.method.is_neural)
+    try:
+        ray.get([reference for held in references.values() for reference in held])
+    except ray.exceptions.RayTaskError as error:
+        raise StartError(f"the inputs cannot be made: {error.cause}") from error
     trainable = tune.with_parameters(
         run_trial,
         setup=trial_setup(study, slots),
         keep=keep,
-        **inputs.references(is_neural=study.method.is_neural),
+        **references,
     )
     tune.Tuner(
         tune.with_resources(trainable, {"CPU": slots.cpus, "GPU": slots.gpus}),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.classifiers import Classifier, LinearClassifier, NeuralClassifier
-from tune_sentiment.ledger import write_json
+from tune_sentiment.durable import flush_folder, write_json
 from tune_sentiment.methods import METHODS
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.trainable import TrialSetup, build_model
@@ -70,5 +70,6 @@ def export(setup: TrialSetup, proposal: Proposal, tensors: Path, folder: Path) -
         "params": dict(proposal.params),
     }
     write_json(unfinished / WINNER_FILE, about)
+    flush_folder(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)

@@ -21,6 +21,12 @@ from tune_sentiment.trainable import TrialSetup, build_model, build_state, evalu
 NEURAL = [name for name, method in METHODS.items() if method.is_neural]
 CLOSED = [name for name, method in METHODS.items() if not method.is_neural]
 CLASSES = ("negative", "positive")
+PLAN = {
+    "max_epochs": 2,
+    "evaluations_per_epoch": 1,
+    "precision": "fp32",
+    "padding": "bucketed",
+}
 
 
 def setup_for(method: str, backbone: Backbone, **plan: Any) -> TrialSetup:
@@ -29,9 +35,7 @@ def setup_for(method: str, backbone: Backbone, **plan: Any) -> TrialSetup:
         backbone=backbone,
         classes=CLASSES,
         metric="val_accuracy",
-        plan={"max_epochs": 2, "precision": "fp32", "padding": "bucketed"} | plan
-        if METHODS[method].is_neural
-        else {},
+        plan={**PLAN, **plan} if METHODS[method].is_neural else {},
         device="cpu",
         num_threads=1,
     )
@@ -64,7 +68,8 @@ def test_every_sampled_key_has_one_owner_and_every_start_point_is_accepted(metho
     domains = space.distributions()
     for point in space.start:
         assert all(contains(domains[name], value) for name, value in point.items())
-        split(point, row.hyperparameters, is_neural=row.is_neural, max_epochs=1)
+        plan = {**PLAN, "seed": 1} if row.is_neural else {}
+        split(point, row.hyperparameters, is_neural=row.is_neural, **plan)
 
 
 @pytest.mark.parametrize("method", NEURAL)
@@ -190,6 +195,37 @@ def test_a_report_has_every_measured_field_of_the_record(
         assert details["metrics"]["val_loss"] is None
     assert {name for name in measured if details.get(name) is None} == set()
     assert details["metrics"]["val_f1"] is not None
+
+
+@pytest.mark.parametrize("method", NEURAL)
+def test_running_out_of_memory_is_reported_as_oom_with_what_was_reached(
+    method: str, backbone: Backbone, eight: Tokens
+) -> None:
+    class Exhausted(Tokens):
+        batches = 0
+
+        def batch(self, items: Any, length: int | None = None) -> Any:
+            Exhausted.batches += 1
+            if Exhausted.batches > 1:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+            return super().batch(items, length)
+
+    scarce = Exhausted(eight.ids, eight.offsets, eight.labels, eight.pad_id, eight.max_length)
+    made = list(reports(setup_for(method, backbone), proposal_for(method), scarce, eight))
+    assert [(r["status"], r["evaluation"]) for r in made] == [("running", 1), ("oom", 2)]
+    assert made[1]["objective"] == made[0]["objective"]
+    assert "can't allocate" in made[1]["details"]["error"]
+    assert made[1]["details"]["num_trainable_params"] > 0
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(tiny: Backbone, eight: Tokens) -> None:
+    class Broken(Tokens):
+        def batch(self, items: Any, length: int | None = None) -> Any:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    broken = Broken(eight.ids, eight.offsets, eight.labels, eight.pad_id, eight.max_length)
+    with pytest.raises(RuntimeError, match="mat1"):
+        list(reports(setup_for("full", tiny), proposal_for("full"), broken, eight))
 
 
 def test_both_families_are_what_they_are_called(families: dict[str, Backbone]) -> None:

@@ -6,7 +6,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, DistilB
 
 from tune_sentiment.methods import METHODS
 from tune_sentiment.methods.full import FullHyperparameters
-from tune_sentiment.methods.lora import LoraHyperparameters
+from tune_sentiment.methods.lora import TARGETS, LoraHyperparameters
 from tune_sentiment.structure import freeze_all_but_head, head_names, linear_names
 
 
@@ -60,5 +60,5 @@ def test_the_pooler_of_a_bert_belongs_to_its_head() -> None:
 @pytest.mark.parametrize(("targets", "per_layer"), [("qv", 2), ("qkvo", 4), ("all", 6)])
 def test_targets_name_that_many_maps_of_each_layer(targets: str, per_layer: int) -> None:
     for config in (DistilBertConfig(), BertConfig(num_hidden_layers=6)):
-        names = linear_names(shaped(config), targets)
+        names = linear_names(shaped(config), TARGETS[targets])
         assert len(names) == len(set(names)) == per_layer * 6

@@ -11,7 +11,11 @@ from tune_sentiment.errors import require, unknown
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TARGET_SETS = ("qv", "qkvo", "all")
+TARGETS = {  # the linear maps of a layer that each word stands for
+    "qv": ("q", "v"),
+    "qkvo": ("q", "k", "v", "out"),
+    "all": ("q", "k", "v", "out", "ff_in", "ff_out"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,8 @@ class LoraHyperparameters:
         require(self.rank >= 1 and self.rank == int(self.rank), "rank >= 1, whole", self.rank)
         require(0 < self.alpha_over_rank <= 1e6, "0 < alpha_over_rank <= 1e6", self.alpha_over_rank)
         require(0 <= self.dropout < 1, "0 <= dropout < 1", self.dropout)
-        if self.targets not in TARGET_SETS:
-            raise unknown("targets", self.targets, TARGET_SETS, plural="Targets")
+        if self.targets not in TARGETS:
+            raise unknown("targets", self.targets, TARGETS, plural="Targets")
 
 
 def prepare(model: "PreTrainedModel", hyperparameters: LoraHyperparameters) -> None:
@@ -55,7 +59,7 @@ def prepare(model: "PreTrainedModel", hyperparameters: LoraHyperparameters) -> N
         r=hyperparameters.rank,
         lora_alpha=hyperparameters.rank * hyperparameters.alpha_over_rank,
         lora_dropout=hyperparameters.dropout,
-        target_modules=linear_names(model, hyperparameters.targets),
+        target_modules=linear_names(model, TARGETS[hyperparameters.targets]),
     )
     inject_adapter_in_model(config, model)
     for name in head_names(model):  # injection froze it again

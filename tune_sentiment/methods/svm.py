@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tune_sentiment.classifiers import LinearClassifier
     from tune_sentiment.features import Features
 
-POOLING_NAMES = ("cls", "mean")
+POOLINGS = ("cls", "mean")
 MAX_ITERATIONS = 1_000  # what the lab reports allowed
 
 
@@ -32,8 +32,8 @@ class SvmHyperparameters:
 
     def __post_init__(self) -> None:
         require(math.isfinite(self.C) and self.C > 0, "C > 0", self.C)
-        if self.pooling not in POOLING_NAMES:
-            raise unknown("pooling", self.pooling, POOLING_NAMES, plural="Poolings")
+        if self.pooling not in POOLINGS:
+            raise unknown("pooling", self.pooling, POOLINGS, plural="Poolings")
 
 
 def fit(hyperparameters: SvmHyperparameters, train: "Features") -> "LinearClassifier":
