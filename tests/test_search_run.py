@@ -192,8 +192,11 @@ def test_an_interrupt_ends_with_130_and_leaves_the_test_split_closed(tmp_path: P
     process = subprocess.Popen(
         [sys.executable, "run_search.py", *arguments, "--results", str(tmp_path)],
         cwd=ROOT,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A background shell job passes on that SIGINT is ignored, and Python then ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + HANGING
