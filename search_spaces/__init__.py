@@ -1,5 +1,5 @@
 """SPACES: where each method's hyperparameters may move. Data, no logic."""
 
-from search_spaces import full, lora, svm
+from search_spaces import adapters, freeze, full, lora, svm
 
-SPACES = {module.SPACE.method: module.SPACE for module in (svm, full, lora)}
+SPACES = {module.SPACE.method: module.SPACE for module in (svm, full, freeze, lora, adapters)}

@@ -12,7 +12,7 @@ from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.features import Features
 from tune_sentiment.tokens import Tokens, tokenise
 
-FAMILIES = ("distilbert", "bert")
+FAMILIES = ("distilbert", "bert", "roberta", "electra")
 CHECKOUT = Path(__file__).resolve().parent.parent
 GOOD = ["a lovely film", "warm and funny", "i liked every minute", "a joy to watch"]
 BAD = ["a dull film", "cold and slow", "i left after an hour", "a chore to watch"]
@@ -30,21 +30,31 @@ def tiny() -> Backbone:
     return load_backbone("tiny")
 
 
-def build_bert(folder: Path, tiny_folder: Path) -> Path:
-    """A two-layer BERT with random weights and the tiny model's tokenizer."""
+def build_family(family: str, folder: Path, tiny_folder: Path) -> Path:
+    """A two-layer encoder of another family with random weights and the tiny tokenizer."""
     import torch
-    from transformers import BertConfig, BertModel
+    import transformers
 
+    config_class, model_class = {
+        "bert": (transformers.BertConfig, transformers.BertModel),
+        "roberta": (transformers.RobertaConfig, transformers.RobertaModel),
+        "electra": (transformers.ElectraConfig, transformers.ElectraModel),
+    }[family]
     vocabulary = (tiny_folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    config = BertConfig(
+    config = config_class(
         vocab_size=len(vocabulary),
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
+        pad_token_id=0,
+        initializer_range=0.2,
+        hidden_dropout_prob=0.0,
+        **({"embedding_size": 16} if family == "electra" else {}),
+        **({"max_position_embeddings": 514} if family == "roberta" else {}),
     )
     torch.manual_seed(0)
-    BertModel(config).save_pretrained(folder)
+    model_class(config).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tiny_folder / name, folder / name)
     return folder
@@ -52,8 +62,11 @@ def build_bert(folder: Path, tiny_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def families(tiny: Backbone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Backbone]:
-    bert = build_bert(tmp_path_factory.mktemp("bert"), tiny.folder)
-    return {"distilbert": tiny, "bert": load_backbone(str(bert))}
+    made = {"distilbert": tiny}
+    for family in FAMILIES[1:]:
+        folder = build_family(family, tmp_path_factory.mktemp(family), tiny.folder)
+        made[family] = load_backbone(str(folder))
+    return made
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

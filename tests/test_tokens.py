@@ -1,8 +1,13 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from transformers import RobertaConfig, RobertaModel
 
 from tests.conftest import BAD, GOOD
-from tune_sentiment.backbone import Backbone
+from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.tokens import Tokens, scoring_batches, tokenise, training_batches
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1_003)
@@ -26,6 +31,21 @@ def test_long_texts_are_truncated(tiny: Backbone) -> None:
     made = tokenise(tiny, ["good " * 700, "bad"], np.array([1, 0]), 16)
     assert made.lengths.tolist() == [16, 3]
     assert tokenise(tiny, ["good " * 700], np.array([1]), 10_000).lengths.tolist() == [512]
+
+
+def test_a_roberta_reads_no_further_than_its_positions(
+    tiny: Backbone, families: dict[str, Backbone], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(families["roberta"].folder, tmp_path / "short"))
+    config = RobertaConfig.from_pretrained(folder)
+    config.max_position_embeddings, config.pad_token_id = 40, 1
+    torch.manual_seed(0)
+    RobertaModel(config).save_pretrained(folder)
+    short = load_backbone(str(folder))
+    made = tokenise(short, ["good " * 100, "bad"], np.array([1, 0]), 512)
+    assert made.lengths.tolist() == [38, 3]
+    with torch.inference_mode():
+        assert short.classifier(("a", "b"))(**made.batch(np.arange(2))).logits.isfinite().all()
 
 
 @pytest.mark.parametrize("padding", ["bucketed", "dynamic", "fixed"])

@@ -4,18 +4,27 @@ from pathlib import Path
 
 from tune_sentiment.durable import read_json, write_text
 from tune_sentiment.ledger import StudyFolder
-from tune_sentiment.winner import LINEAR_FILE, WINNER_FILE
+from tune_sentiment.markdown import harmless
+from tune_sentiment.methods import METHODS
+from tune_sentiment.winner import WINNER_FILE
 
-NEURAL_USE = """```python
+PLAIN_USE = """```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model="{folder}")
+classify = pipeline("text-classification", model="winner")
 classify("a gorgeous, witty film")
 ```"""
-LINEAR_USE = (
-    "The folder holds the frozen encoder (`AutoModel`) and, in `{file}`, the linear map of its "
-    "scaled `{pooling}` features: `coefficients`, `intercepts`, `mean`, `scale`."
-)
+OWN_USE = """```python
+from pathlib import Path
+from tune_sentiment.markdown import harmless
+from tune_sentiment.methods import METHODS
+from tune_sentiment.winner import load_winner
+
+classify = load_winner(Path("winner"))
+classify(["a gorgeous, witty film"])
+```
+Plain transformers cannot load this method: the frozen encoder is in `encoder/`, what trained in
+`trained.safetensors`."""
 
 
 def write_card(study: Path, table: str) -> None:
@@ -29,18 +38,16 @@ def write_card(study: Path, table: str) -> None:
     if not (folder.winner / WINNER_FILE).exists():
         return
     about, description = read_json(folder.winner / WINNER_FILE), read_json(folder.study_file)
-    is_linear = (folder.winner / LINEAR_FILE).exists()
-    pooling = about["params"].get("pooling", "")
-    use = LINEAR_USE.format(file=LINEAR_FILE, pooling=pooling)
+    use = PLAIN_USE if METHODS[about["method"]].is_plain else OWN_USE
     settings = "\n".join(f"- `{name}`: {value}" for name, value in about["params"].items())
-    card = f"""# {description["dataset"]}, {description["model"]}, {about["method"]}
+    card = f"""# {harmless(description["dataset"])}, {description["model"]}, {about["method"]}
 
 The confirmation run with the best validation score of the study `{description["id"]}` (seed
-{about["seed"]}). Classes, in order: {", ".join(about["classes"])}.
+{about["seed"]}). Classes, in order: {", ".join(map(harmless, about["classes"]))}.
 
 ## Use
 
-{use if is_linear else NEURAL_USE.format(folder=folder.winner.name)}
+{use}
 
 ## Hyperparameters
 

@@ -19,6 +19,8 @@ from tune_sentiment.tiny import cache_folder
 from tune_sentiment.tokens import Tokens, scoring_batches
 
 if TYPE_CHECKING:
+    import torch
+
     from tune_sentiment.backbone import Backbone
 
 BATCH_SIZE = 64
@@ -44,6 +46,19 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """One state for each text, ``[items]``."""
+        return np.ones(len(self.labels), dtype=np.int64)
+
+    def batch(
+        self, items: npt.NDArray[np.int64], length: int | None = None
+    ) -> "dict[str, torch.Tensor]":
+        """``inputs_embeds``, ``[len(items), 1, width]``: the first token's state."""
+        import torch
+
+        return {"inputs_embeds": torch.from_numpy(self.pooled["cls"][items][:, None])}
 
 
 def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Features:

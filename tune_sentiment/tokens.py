@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tune_sentiment.backbone import Backbone
 
 BUCKET_BATCHES = 50  # batches whose sentences are sorted together: short pads, still random order
+COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "camembert")  # positions begin behind pad's id
 TOKENISE_TEXTS = 10_000  # texts given to the tokenizer at once, to bound its memory
 
 
@@ -89,7 +90,10 @@ def tokenise(
 
     tokenizer: Any = backbone.tokenizer()
     config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
-    limit = min(max_length, tokenizer.model_max_length, config.max_position_embeddings)
+    positions = config.max_position_embeddings
+    if config.model_type in COUNTED_FROM_PADDING:
+        positions -= config.pad_token_id + 1
+    limit = min(max_length, tokenizer.model_max_length, positions)
     rows: list[list[int]] = []
     for start in range(0, len(texts), TOKENISE_TEXTS):
         chunk = list(texts[start : start + TOKENISE_TEXTS])
