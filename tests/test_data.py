@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 
 from tune_sentiment.data import (
-    DATASETS,
     data_fingerprint,
     describe_splits,
     load_test,
     load_train_val,
     mirror_folder,
 )
+from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.splits import Split, normalised, stratified_subset, summarise, text_hash
 
@@ -29,7 +29,7 @@ def write_mirror(root: Path, **columns: Any) -> Path:
 
 
 def test_the_demo_corpus_is_balanced_and_its_splits_are_disjoint() -> None:
-    made = describe_splits(DATASETS["demo"], mirror=None)
+    made = describe_splits(DATASETS["demo"], mirror=None, seed=1)
     assert {name: s.rows for name, s in made.items()} == {
         "train": 800,
         "validation": 200,
@@ -42,7 +42,7 @@ def test_the_demo_corpus_is_balanced_and_its_splits_are_disjoint() -> None:
 
 @pytest.mark.data
 def test_rotten_tomatoes_has_its_published_sizes_and_disjoint_splits(real_data: Path) -> None:
-    made = describe_splits(SPEC, mirror=real_data)
+    made = describe_splits(SPEC, mirror=real_data, seed=1)
     assert [s.rows for s in made.values()] == [8_530, 1_066, 1_066]
     assert all(s.class_counts[0] == s.class_counts[1] for s in made.values())
     hashes = [set(s.text_hashes.tolist()) for s in made.values()]
@@ -56,18 +56,17 @@ def test_a_mirror_is_read_before_the_hub(tmp_path: Path) -> None:
     train, validation = load_train_val(SPEC, mirror=mirror, train_samples=None, seed=1)
     assert train.texts == [f"train good {i}" for i in range(4)]
     assert validation.labels.tolist() == [1, 0, 1, 0]
-    assert load_test(SPEC, mirror=mirror).texts[0] == "test good 0"
+    assert load_test(SPEC, mirror=mirror, seed=1).texts[0] == "test good 0"
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"label": [1, 0, -1, 0]}, r"row 3: .*got -1 \(-1 means unlabelled\)"),
-        ({"label": [1, 0, 2, 0]}, "row 3: 0 <= label < 2 must hold, got 2"),
-        ({"label": [1.0, 0.5, 1.0, 0.0]}, "row 1: the label is 1.0, not an integer"),
-        ({"label": [1, 1, 1, 1]}, "every label is 1"),
-        ({"text": ["a", "  ", "b", "c"]}, "row 2: the text is '  '"),
-        ({"text": ["a", None, "b", "c"]}, "row 2: the text is None"),
+        ({"label": [1, 0, -1, 0]}, "line 3: the label is -1, which means unlabelled"),
+        ({"label": [1, 0, 2, 0]}, "line 3: unknown label 2. Labels: 0, 1"),
+        ({"label": [1.0, 0.5, 1.0, 0.0]}, "line 1: the label is 1.0; whole numbers"),
+        ({"text": ["a", "  ", "b", "c"]}, "line 2: no text"),
+        ({"text": ["a", None, "b", "c"]}, "line 2: no text"),
     ],
 )
 def test_bad_rows_are_refused_with_file_and_row(
@@ -84,19 +83,19 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
     for path in (mirror / SPEC.name).iterdir():
         pd.read_parquet(path).rename(columns={"text": "review"}).to_parquet(path)
     with pytest.raises(UsageError, match=r"no column 'text'\. Columns: review, label"):
-        describe_splits(SPEC, mirror=mirror)
+        describe_splits(SPEC, mirror=mirror, seed=1)
 
 
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     mirror = write_mirror(tmp_path)
     (mirror / SPEC.name / "train.parquet").write_text("text,label\n")
     with pytest.raises(UsageError, match="not a readable parquet file"):
-        describe_splits(SPEC, mirror=mirror)
+        describe_splits(SPEC, mirror=mirror, seed=1)
 
 
 def test_without_mirror_and_hub_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"--data-dir .*--dataset demo needs no network"):
-        describe_splits(SPEC, mirror=tmp_path)
+        describe_splits(SPEC, mirror=tmp_path, seed=1)
 
 
 def test_a_mirror_that_is_no_folder_is_refused(tmp_path: Path) -> None:
@@ -144,13 +143,38 @@ def test_the_fingerprint_changes_with_any_text_label_or_order() -> None:
     assert summarise(make_split(8), 2).fingerprint == prints[0]
 
 
+def test_texts_that_stand_in_train_too_are_counted(tmp_path: Path) -> None:
+    mirror = write_mirror(tmp_path, text=["So good!", "too bad", "fine", "poor"])
+    made = describe_splits(SPEC, mirror=mirror, seed=1)
+    assert [s.num_texts_in_train for s in made.values()] == [None, 4, 4]
+    assert made["test"].share_with_training_phrase == 0.0
+
+
+def test_a_mirror_without_one_of_its_splits_is_not_filled_up_from_the_hub(tmp_path: Path) -> None:
+    mirror = write_mirror(tmp_path)
+    (mirror / SPEC.name / "test.parquet").unlink()
+    with pytest.raises(UsageError, match="no test file"):
+        describe_splits(SPEC, mirror=mirror, seed=1)
+
+
+def test_data_that_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
+    mirror = write_mirror(tmp_path)
+    planned = describe_splits(SPEC, mirror=mirror, seed=1)
+    load_train_val(SPEC, mirror=mirror, train_samples=None, seed=1, planned=planned)
+    path = mirror / SPEC.name / "validation.parquet"
+    table = pd.read_parquet(path)
+    table.assign(label=1 - table.label).to_parquet(path)
+    with pytest.raises(StartError, match="the validation texts have changed"):
+        load_train_val(SPEC, mirror=mirror, train_samples=None, seed=1, planned=planned)
+
+
 def test_all_splits_are_in_the_datas_fingerprint(tmp_path: Path) -> None:
     mirror = write_mirror(tmp_path)
-    before = data_fingerprint(describe_splits(SPEC, mirror=mirror))
+    before = data_fingerprint(describe_splits(SPEC, mirror=mirror, seed=1))
     for split in ("train", "validation", "test"):
         path = mirror / SPEC.name / f"{split}.parquet"
         table = pd.read_parquet(path)
         table.assign(label=1 - table.label).to_parquet(path)
-        after = data_fingerprint(describe_splits(SPEC, mirror=mirror))
+        after = data_fingerprint(describe_splits(SPEC, mirror=mirror, seed=1))
         assert after != before
         before = after

@@ -8,11 +8,15 @@ import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tune_sentiment.errors import StartError
+from tune_sentiment.labels import label_values
+from tune_sentiment.reader import Columns, Rows, checked_rows, find_columns
 
 PROBE_SECONDS = 5.0
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -81,3 +85,55 @@ def model_folder(hub_id: str, advice: str) -> Path:
 
     with needs_hub(f"model {hub_id}", advice):
         return Path(snapshot_download(hub_id, allow_patterns=list(MODEL_FILES)))
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """What the hub says of a dataset before its texts are read."""
+
+    splits: tuple[str, ...]
+    classes: tuple[str, ...]
+    values: tuple[Any, ...]
+    columns: Columns
+
+
+def describe_dataset(hub_id: str, columns: Columns) -> HubDataset:
+    """Splits, columns and class names of a hub dataset.
+
+    Raises:
+        StartError: If it cannot be had.
+        UsageError: If its columns cannot be told, or its label is not a class.
+    """
+    advice = "a file or a folder of files as --dataset"
+    with needs_hub(f"dataset {hub_id}", advice):
+        import datasets
+
+        builder = datasets.load_dataset_builder(hub_id)
+        features = builder.info.features or datasets.load_dataset(hub_id, split="train").features
+        splits = tuple(builder.info.splits or datasets.get_dataset_split_names(hub_id))
+    text_at, label_at = find_columns(hub_id, list(features), columns)
+    names = list(features)
+    label = features[names[label_at]]
+    found = Columns(text=names[text_at], label=names[label_at])
+    classes = tuple(getattr(label, "names", None) or ())
+    values: tuple[Any, ...] = tuple(range(len(classes)))
+    if not classes:  # numbers or words: what they are is read from train, as from a file
+        values = label_values(load_rows(hub_id, "train", found, advice).labels, hub_id)
+        classes = tuple(map(str, values))
+    return HubDataset(splits, classes, values, found)
+
+
+def load_rows(hub_id: str, split: str, columns: Columns, advice: str) -> Rows:
+    """Texts and labels of a split.
+
+    Raises:
+        StartError: If it cannot be had.
+        UsageError: If a text is missing.
+    """
+    with needs_hub(f"dataset {hub_id}", advice):
+        import datasets
+
+        datasets.disable_progress_bars()
+        table = datasets.load_dataset(hub_id, split=split)
+        texts, labels = list(table[columns.text]), list(table[columns.label])
+    return checked_rows(f"{hub_id} ({split})", texts, labels, list(range(1, len(texts) + 1)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tune_sentiment.errors import UsageError
+from tune_sentiment.errors import StartError, UsageError
 
 SPLITS = ("train", "validation", "test")
+PHRASE_WORDS = 4  # shorter phrases stand in many texts without telling of them
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class SplitSummary:
         mean_words: Mean number of words in a text.
         text_hashes: 64-bit hashes of the normalised texts, ``[rows]``.
         fingerprint: Changes with any text, label or their order.
+        share_with_training_phrase: Share of texts that contain a training text of four words or
+            more; ``None`` for train itself.
+        num_texts_in_train: Texts that train holds, too; ``None`` for train itself.
     """
 
     rows: int
@@ -45,6 +49,8 @@ class SplitSummary:
     mean_words: float
     text_hashes: npt.NDArray[np.uint64]
     fingerprint: str
+    share_with_training_phrase: float | None
+    num_texts_in_train: int | None
 
 
 def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
@@ -62,7 +68,12 @@ def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
         np.arange(len(split)), train_size=size, stratify=split.labels, random_state=seed
     )
     chosen.sort()
-    return Split([split.texts[i] for i in chosen], split.labels[chosen])
+    return take(split, chosen)
+
+
+def take(split: Split, items: npt.NDArray[np.int64]) -> Split:
+    """The texts with these numbers, in their order."""
+    return Split([split.texts[i] for i in items], split.labels[items])
 
 
 def check_subset_size(size: int | None, rows: int, num_classes: int) -> None:
@@ -92,16 +103,42 @@ def text_hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(normalised(text).encode()).digest()[:8], "big")
 
 
-def summarise(split: Split, num_classes: int) -> SplitSummary:
-    """Counts, lengths and hashes of a split."""
+def content_fingerprint(split: Split) -> str:
+    """Changes with any text, label or their order."""
     content = hashlib.sha256()
     for text, label in zip(split.texts, split.labels, strict=True):
         content.update(f"{len(text.encode())}:{label}:{text}".encode())
+    return content.hexdigest()[:16]
+
+
+def summarise(split: Split, num_classes: int, train: Split | None = None) -> SplitSummary:
+    """Counts, lengths and hashes of a split, and what it shares with train."""
+    from tune_sentiment.phrases import share_containing
+
     counts = np.bincount(split.labels, minlength=num_classes)
+    hashes = _hashes(split)
     return SplitSummary(
         rows=len(split),
         class_counts=tuple(int(count) for count in counts),
         mean_words=float(np.mean([len(text.split()) for text in split.texts])),
-        text_hashes=np.array([text_hash(text) for text in split.texts], dtype=np.uint64),
-        fingerprint=content.hexdigest()[:16],
+        text_hashes=hashes,
+        fingerprint=content_fingerprint(split),
+        share_with_training_phrase=None
+        if train is None
+        else share_containing(split.texts, train.texts, PHRASE_WORDS),
+        num_texts_in_train=None if train is None else int(np.isin(hashes, _hashes(train)).sum()),
     )
+
+
+def _hashes(split: Split) -> npt.NDArray[np.uint64]:
+    return np.array([text_hash(text) for text in split.texts], dtype=np.uint64)
+
+
+def check_unchanged(split: Split, summary: SplitSummary, name: str) -> None:
+    """Refuse a split that is not the one that the study was planned with.
+
+    Raises:
+        StartError: If a text, a label or their order differs.
+    """
+    if content_fingerprint(split) != summary.fingerprint:
+        raise StartError(f"the {name} texts have changed since the command began; run it again")
