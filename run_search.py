@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.config import Resources, StudyConfig, owners
-from tune_sentiment.data import dataset_named, mirror_folder
+from tune_sentiment.data import mirror_folder
+from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import Terminated, TuneSentimentError, UsageError, unknown
 from tune_sentiment.methods import BASELINE, COMPARED, METHODS, method_named
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser
+from tune_sentiment.paths import exists, is_folder, user_path
+from tune_sentiment.reader import Columns
 
 if TYPE_CHECKING:
     from tune_sentiment.study import Study
@@ -81,15 +84,15 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         StartError: If data or model cannot be had.
     """
     methods = chosen_methods(args.method)
-    dataset_named(args.dataset)
+    columns = Columns(text=args.text_column, label=args.label_column, encoding=args.encoding)
     metric = metric_named(args.metric)
     mirror = mirror_folder(args.data_dir)
     if args.name is not None and not LABEL.fullmatch(args.name):
         raise UsageError(f"--name wants letters, digits, '.', '_' or '-', got {args.name!r}")
     if "://" in args.results:
         raise UsageError(f"--results wants a folder, got '{args.results}'")
-    results = Path(args.results).expanduser().resolve()
-    if results.exists() and not results.is_dir():
+    results = user_path(args.results).absolute()
+    if exists(results) and not is_folder(results):
         raise UsageError(f"--results {args.results} is not a folder")
     shared = {f.name for f in fields(StudyConfig)} - {"method", "fixed"}
     asked = {name: getattr(args, name) for name in shared}
@@ -97,12 +100,13 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     resources = Resources(**needed)
     StudyConfig(method=methods[0], **asked)
     fixed = fixed_values(args.fix or [], methods)
+    spec = dataset_named(args.dataset, columns)
 
     from search_spaces import SPACES
     from tune_sentiment.study import Source, resolve
 
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
-    source = Source.find(args.dataset, args.model, mirror=mirror, wants_gpu=wants_gpu)
+    source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)
 
     def study(method: str) -> "Study":
         config = StudyConfig(method=method, fixed=fixed.get(method, {}), **asked)
@@ -141,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         search(studies, resources, results)
     except TuneSentimentError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as end:
         print("interrupted: the same command goes on where it ended", file=sys.stderr)
@@ -184,7 +188,7 @@ def next_step(args: argparse.Namespace, compared: set[str]) -> str:
     others = [name for name in COMPARED if name not in compared]
     if others:
         asked = build_parser().parse_args(["--method", others[0], "--dataset", args.dataset])
-        words = [f"--method {others[0]} --dataset {args.dataset}"]
+        words = [f"--method {others[0]} --dataset {shlex.quote(args.dataset)}"]
         for name, default in vars(asked).items():
             value = getattr(args, name)
             if name not in ("method", "dataset", "fix", "name", "dry_run") and value != default:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.load import LoadedStudy
 from tune_sentiment.ledger import STATUSES
+from tune_sentiment.markdown import harmless
 from tune_sentiment.methods import BASELINE
 
 NOT_MEASURED = "-"
@@ -123,9 +124,8 @@ def heading(studies: Sequence[LoadedStudy]) -> str:
     about = studies[0].description
     samples = about["comparison_of"]["train_samples"] or about["splits"]["train"]["rows"]
     test = about["splits"]["test"]["rows"]
-    return (
-        f"{about['dataset']} · {about['model']} · {samples:,} training texts, {test:,} test texts"
-    )
+    words = f"{samples:,} training texts, {test:,} test texts"
+    return f"{harmless(about['dataset'])} · {harmless(about['model'])} · {words}"
 
 
 def notes(studies: Sequence[LoadedStudy]) -> list[str]:
@@ -142,10 +142,32 @@ def notes(studies: Sequence[LoadedStudy]) -> list[str]:
     return found
 
 
+def _class_tables(study: LoadedStudy) -> list[str]:
+    from analysis.classes import confusion, per_class
+
+    runs = len(study.test_scores)
+    if not runs:
+        return []
+    over = "1 run" if runs == 1 else f"{runs} runs"
+    lines = ["", f"#### {study.method}, by class (test, {over})", ""]
+    for table in (per_class(study), confusion(study)):
+        lines += [escaped(table).to_markdown(index=False, disable_numparse=True), ""]
+    return lines[:-1]
+
+
+def escaped(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with what would break markdown written harmlessly: labels are people's own."""
+    made = table.map(lambda value: harmless(str(value)))
+    return made.rename(columns={name: harmless(str(name)) for name in made.columns})
+
+
 def markdown(studies: Sequence[LoadedStudy]) -> str:
     """A comparison's heading, table and notes."""
     table = comparison(studies).to_markdown(index=False, disable_numparse=True)
     lines = [f"### {heading(studies)}", "", table]
     if remarks := notes(studies):
         lines += ["", *(f"- {remark}" for remark in remarks)]
+    if len(studies[0].description["classes"]) > 2:
+        for study in studies:
+            lines += _class_tables(study)
     return "\n".join(lines)

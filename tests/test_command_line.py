@@ -9,6 +9,12 @@ from tune_sentiment.ledger import StudyFolder
 GOOD = ["--method", "lora", "--dataset", "demo", "--model", "tiny"]
 
 
+def others(options: list[str], given: list[str]) -> list[str]:
+    """The options, two words each, without those that are given."""
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return [word for pair in pairs if pair[0] not in given for word in pair]
+
+
 def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     try:
         code = run_search.main(arguments)
@@ -21,11 +27,14 @@ def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method", "lorra"], "unknown method 'lorra'. Did you mean 'lora'? Methods: full, lora"),
+        (
+            ["--method", "lorra"],
+            "unknown method 'lorra'. Did you mean 'lora'? Methods: adapters",
+        ),
         (["--method", "svm,fulll"], "unknown method 'fulll'. Did you mean 'full'"),
         (["--method", ""], "no method given"),
         (["--method", ","], "no method given"),
-        (["--dataset", "rotten_tomatos"], "Did you mean 'rotten_tomatoes'? Datasets: demo"),
+        (["--dataset", "rotten_tomatos"], "Did you mean 'rotten_tomatoes'? Datasets: ag_news"),
         (["--model", "minillm"], "unknown model 'minillm'"),
         (["--metric", "val_acuracy"], "Did you mean 'val_accuracy'"),
         (["--metric", "test_accuracy"], "unknown metric 'test_accuracy'"),
@@ -53,13 +62,74 @@ def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int,
         (["--name", "../x"], "--name wants letters"),
         (["--data-dir", "/no/such/folder"], "not a folder"),
         (["--trails", "3"], "unrecognized arguments: --trails"),
+        (["--method", "SVM"], "Did you mean 'svm'"),
+        (["--method", "freze"], "Did you mean 'freeze'"),
+        (["--method", "adapter"], "Did you mean 'adapters'"),
+        (["--dataset", ""], "unknown dataset ''"),
+        (["--dataset", "no/such/file.csv"], "no such file"),
+        (["--dataset", "reviews.xlsx"], "unknown dataset 'reviews.xlsx'"),
+        (["--dataset", "sst-2"], "Did you mean 'sst2'"),
+        (["--dataset", "a/b/c"], "a hub id (owner/name), a file or a folder"),
+        (["--dataset", "tests"], "no train file"),
+        (["--dataset", "README.md"], "unknown format '.md'"),
+        (["--encoding", "utf-9"], "unknown encoding 'utf-9'. Did you mean 'utf-8'?"),
+        (["--text-column", "review"], "the columns and encoding of 'demo' are known"),
+        (["--encoding", "latin-1"], "the columns and encoding of 'demo' are known"),
+        (["--model", ""], "unknown model ''"),
+        (["--model", "tests"], "no readable config.json"),
+        (["--metric", ""], "unknown metric ''"),
+        (["--method", "all", "--metric", "val_loss"], "svm has no probabilities"),
+        (["--trials", "-5"], "trials >= 1 must hold, got -5"),
+        (["--trials", "2.5"], "invalid int value: '2.5'"),
+        (["--trials"], "expected one argument"),
+        (["--trials", "3", "--trials", "4"], "--trials is given twice"),
+        (["--max-epochs", "0"], "max_epochs >= 1 must hold, got 0"),
+        (["--max-epochs", "1e3"], "invalid int value"),
+        (["--time-budget-minutes", "0"], "time_budget_minutes > 0 must hold"),
+        (["--time-budget-minutes", "-1"], "time_budget_minutes > 0 must hold"),
+        (["--time-budget-minutes", "inf"], "time_budget_minutes > 0 must hold"),
+        (["--train-samples", "0"], "train_samples >= 2 must hold, got 0"),
+        (["--train-samples", "799"], "must leave 2 texts or more"),
+        (["--seed", "4294967296"], "0 <= seed < 2**31 must hold"),
+        (["--seed", "1.5"], "invalid int value"),
+        (["--gpus-per-trial", "1.5"], "gpus_per_trial <= 1 or whole"),
+        (["--gpus-per-trial", "nan"], "gpus_per_trial >= 0 must hold"),
+        (["--cpus-per-trial", "0"], "cpus_per_trial >= 1 must hold"),
+        (["--fix", "=3"], "unknown hyperparameter ''"),
+        (["--fix", ""], "--fix wants NAME=VALUE"),
+        (["--fix", "lr=1e309"], "lr > 0 must hold, got inf"),
+        (["--fix", "lr=1e-5x"], "lr must be a number, got '1e-5x'"),
+        (["--fix", "lr=nan"], "lr > 0 must hold, got nan"),
+        (["--fix", "rank=0"], "rank >= 1"),
+        (["--fix", "batch_size=0"], "batch_size >= 1 must hold, got 0"),
+        (["--fix", "dropout=1"], "0 <= dropout < 1 must hold"),
+        (["--fix", "warmup_ratio=-0.1"], "0 <= warmup_ratio < 1 must hold"),
+        (["--fix", "C=1"], "unknown hyperparameter 'C'"),
+        (["--fix", "bottleneck=8"], "unknown hyperparameter 'bottleneck'"),
+        (["--fix", "schedule=step"], "unknown schedule 'step'"),
+        (["--dataset", "x" * 300], "unknown dataset 'xxx"),
+        (["--dataset", "~nouser-here/x.csv"], "no such user"),
+        (["--model", "x" * 300], "unknown model 'xxx"),
+        (["--data-dir", "~nouser-here/x"], "no such user"),
+        (["--dataset", "owner/name", "--trials", "0"], "trials >= 1 must hold, got 0"),
+        (["--name", "/abs"], "--name wants letters"),
+        (["--name", ".."], "--name wants letters"),
+        (["--name", "a/b"], "--name wants letters"),
+        (["--name", " "], "--name wants letters"),
+        (["--name", ".hidden"], "--name wants letters"),
+        (["--name", "x" * 300], "--name wants letters"),
+        (["--name", "two\nlines"], "--name wants letters"),
+        (["--name", ""], "--name wants letters"),
+        (["--results", "s3://bucket/x"], "--results wants a folder"),
+        (["positional"], "unrecognized arguments: positional"),
     ],
 )
 def test_a_wrong_value_is_one_line_and_exit_2_and_nothing_is_written(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
-    code, out, err = call([*GOOD, *arguments, "--results", str(results)], capsys)
+    ours = [word for word in ["--results", str(results)] if "--results" not in arguments]
+    code, out, err = call([*others(GOOD, arguments), *arguments, *ours], capsys)
     assert code == 2
     assert message in err
     assert err.startswith("error: ")
@@ -77,14 +147,20 @@ def test_a_missing_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
 def test_help_names_every_method_and_dataset(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(["--help"], capsys)
     assert code == 0
-    for word in ("svm full lora", "rotten_tomatoes", "distilbert", "val_accuracy", "bucketed"):
+    for word in (
+        "svm full freeze lora adapters",
+        "rotten_tomatoes",
+        "distilbert",
+        "val_accuracy",
+        "bucketed",
+    ):
         assert word in out
 
 
 def test_a_model_that_is_neither_here_nor_on_the_hub_is_exit_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    code, _, err = call([*GOOD, "--model", "distilbert", "--results", str(tmp_path)], capsys)
+    code, _, err = call([*GOOD[:4], "--results", str(tmp_path)], capsys)
     assert code == 3
     assert "--model minilm" in err
 
@@ -99,7 +175,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert "demo-tiny-svm-" in out
     assert "demo-tiny-lora-" in out
     assert "pinned       rank=8" in out
-    assert "100 train, 200 validation, 200 test" in out
+    assert "100 train, 200 validation (0.0 %), 200 test (0.0 %)" in out
     assert "if no trial is stopped early" in out
     assert "0 done, 20 to run" in out
     assert not results.exists()

@@ -12,7 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tune_sentiment.data import load_test
+from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.ledger import RECORD_FIELDS, SCHEMA, StudyFolder
+from tune_sentiment.methods import METHODS
+from tune_sentiment.winner import load_winner
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,11 +120,9 @@ def test_the_test_split_was_opened_once_by_the_winner_with_a_fresh_seed(results:
 def test_the_winner_predicts_the_same_in_plain_transformers(results: Path) -> None:
     from transformers import pipeline
 
-    from tune_sentiment.data import DATASETS, load_test
-
     folder = study(results, "lora")
     classify = pipeline("text-classification", model=str(folder.winner), device=-1)
-    texts = load_test(DATASETS["demo"], mirror=None).texts[:50]
+    texts = load_test(DATASETS["demo"], mirror=None, seed=42).texts[:50]
     [record] = folder.confirmations()
     made = pd.read_parquet(folder.predictions_file(record["key"], "test"))
     for said, row in zip(classify(texts, top_k=None), made.itertuples(), strict=False):
@@ -131,13 +133,19 @@ def test_the_winner_predicts_the_same_in_plain_transformers(results: Path) -> No
     assert not list(folder.confirm.glob("*.safetensors"))
 
 
-def test_the_svms_winner_holds_its_linear_map_and_encoder(results: Path) -> None:
-    from safetensors.numpy import load_file
-    from transformers import AutoModel
+def test_a_winner_that_plain_transformers_cannot_load_is_read_by_our_loader(
+    results: Path,
+) -> None:
+    from transformers import AutoModelForSequenceClassification
 
     folder = study(results, "svm")
-    assert AutoModel.from_pretrained(folder.winner).config.hidden_size == 32
-    assert load_file(folder.winner / "linear.safetensors")["coefficients"].shape == (1, 32)
+    texts = load_test(DATASETS["demo"], mirror=None, seed=42).texts
+    [record] = folder.confirmations()
+    made = pd.read_parquet(folder.predictions_file(record["key"], "test"))
+    expected = [DATASETS["demo"].classes[i] for i in made.predicted]
+    assert load_winner(folder.winner)(texts) == expected
+    with pytest.raises((OSError, ValueError)):
+        AutoModelForSequenceClassification.from_pretrained(folder.winner)
 
 
 def test_the_same_command_again_prints_the_table_at_once(results: Path) -> None:
@@ -211,6 +219,60 @@ def test_an_interrupt_ends_with_130_and_leaves_the_test_split_closed(tmp_path: P
     assert "the same command goes on" in err
     assert "Traceback" not in err
     assert study(tmp_path, "full").test_openings() == 0
+
+
+def test_every_method_searches_confirms_and_leaves_a_winner(tmp_path: Path) -> None:
+    arguments = ["--method", "all", *TINY, "--trials", "3", "--max-epochs", "2"]
+    done = run(tmp_path, *arguments, "--confirm-seeds", "1")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "| " in line[:2]]
+    assert rows == ["method", "svm", "adapters", "freeze", "full", "lora"]
+    for method in METHODS:
+        folder = study(tmp_path, method)
+        assert len(folder.trials()) == 3
+        assert folder.test_openings() == 1
+        assert (folder.winner / "README.md").exists()
+        if method in ("svm", "freeze"):
+            assert {trial["status"] for trial in folder.trials()} == {"finished"}
+    [record] = study(tmp_path, "adapters").confirmations()
+    made = pd.read_parquet(study(tmp_path, "adapters").predictions_file(record["key"], "test"))
+    texts = load_test(DATASETS["demo"], mirror=None, seed=42).texts
+    expected = [DATASETS["demo"].classes[i] for i in made.predicted]
+    assert load_winner(study(tmp_path, "adapters").winner)(texts) == expected
+
+
+def test_a_six_class_tsv_with_words_as_labels_ends_in_tables_by_class(tmp_path: Path) -> None:
+    names = ["anger", "calm", "fear", "joy", "love", "sadness"]
+    rows = [f"{names[i % 6]}\tthe {names[i % 6]} of day {i} was plain to see" for i in range(360)]
+    path = tmp_path / "feelings.tsv"
+    path.write_text("\n".join(["label\ttext", *rows]) + "\n", encoding="utf-8")
+    arguments = ["--method", "freeze", "--dataset", str(path), "--model", "tiny", "--trials", "2"]
+    done = run(tmp_path / "out", *arguments, "--max-epochs", "2", "--confirm-seeds", "1")
+    assert done.returncode == 0, done.stderr
+    assert "#### freeze, by class (test, 1 run)" in done.stdout
+    for name in names:
+        assert f"| {name} " in done.stdout
+        assert f"said {name}" in done.stdout
+    [record] = study(tmp_path / "out", "freeze").confirmations()
+    assert record["test_f1"] is None
+    assert record["test_macro_f1"] is not None
+
+
+def test_a_latin_1_csv_with_odd_columns_ends_in_a_table(tmp_path: Path) -> None:
+    rows = [
+        f"{i},{'ótimo' if i % 2 else 'péssimo'} número {i},{5 if i % 2 else 1}" for i in range(80)
+    ]
+    path = tmp_path / "avaliações.csv"
+    path.write_bytes("\n".join(["id,Comentário,Nota", *rows]).encode("latin-1"))
+    arguments = ["--method", "svm", "--dataset", str(path), "--model", "tiny", "--trials", "2"]
+    named = ["--text-column", "Comentário", "--label-column", "Nota"]
+    refused = run(tmp_path / "out", *arguments, *named)
+    assert refused.returncode == 2
+    assert "try --encoding latin-1" in refused.stderr
+    done = run(tmp_path / "out", *arguments, *named, "--encoding", "latin-1")
+    assert done.returncode == 0, done.stderr
+    described = json.loads(study(tmp_path / "out", "svm").study_file.read_text())
+    assert described["classes"] == ["1", "5"]
 
 
 def test_a_time_budget_leaves_trials_open_and_the_same_command_ends_them(tmp_path: Path) -> None:

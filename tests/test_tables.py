@@ -1,9 +1,11 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis.__main__ import main
+from analysis.classes import confusion, per_class
 from analysis.load import LoadedStudy, by_comparison, load_studies
 from analysis.tables import comparison, markdown
 from tests.test_ledger import record
@@ -17,6 +19,7 @@ def description(method: str, **changes: Any) -> dict[str, Any]:
         "dataset": "demo",
         "model": "tiny",
         "metric": "val_accuracy",
+        "classes": ["negative", "positive"],
         "mode": "max",
         "seed": 42,
         "plan": {} if method == "svm" else {"max_epochs": 3, "precision": "fp32"},
@@ -171,6 +174,31 @@ def test_the_command_prints_a_table_for_each_comparison(
     assert "### demo · tiny · 1,234 training texts, 200 test texts" in printed
     assert "| 82.0 ± 2.0 (n=3) " in printed
     assert "### rotten_tomatoes" in printed
+
+
+def test_more_than_two_classes_get_tables_of_their_own(tmp_path: Path) -> None:
+    names = ["calm", "joy | fun", "<b>rage</b>"]
+    made = study("lora", [trial(0, 0.9)], [0.75, 0.5], classes=names)
+    write(tmp_path, made)
+    folder = StudyFolder(tmp_path / "lora")
+    for run, predicted in zip(made.confirmations, ([0, 1, 2, 2], [0, 1, 1, 0]), strict=True):
+        columns = {"label": [0, 1, 2, 1], "predicted": predicted}
+        path = folder.predictions_file(run["key"], "test")
+        pd.DataFrame(columns).to_parquet(path)
+    [loaded] = load_studies([tmp_path])
+    found = per_class(loaded).set_index("class")
+    assert dict(found.loc["joy | fun"]) == {
+        "precision": "66.7",  # said 3 times, twice rightly
+        "recall": "50.0",  # 2 of the 4 over both runs
+        "F1": "57.1",
+        "test texts": "2",
+    }
+    counts = confusion(loaded).drop(columns="true class").to_numpy().tolist()
+    assert counts == [[2, 0, 0], [1, 2, 1], [0, 1, 1]]
+    text = markdown([loaded])
+    assert "joy \\| fun" in text
+    assert "<b>" not in text
+    assert "by class" not in markdown([LORA])
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

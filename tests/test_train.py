@@ -5,7 +5,7 @@ import torch
 from tests.methods.test_contract import setup_for, start_of
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.tokens import Tokens
-from tune_sentiment.train import fit, parameter_groups
+from tune_sentiment.train import LOSS_CHECK_STEPS, fit, parameter_groups
 from tune_sentiment.trainable import build_model, build_state
 
 
@@ -111,6 +111,24 @@ def test_gradients_are_clipped(tiny: Backbone, eight: Tokens) -> None:
     free = norm_at_the_step(1e6)
     assert free > 1e-2
     assert norm_at_the_step(1e-3) == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_a_training_that_diverged_stops_long_before_the_next_evaluation(
+    tiny: Backbone, eight: Tokens
+) -> None:
+    many = Tokens(
+        np.tile(eight.ids, 5),
+        np.concatenate([[0], np.cumsum(np.tile(eight.lengths, 5))]),
+        np.tile(eight.labels, 5),
+        eight.pad_id,
+        eight.max_length,
+    )
+    state = build_state(setup_for("full", tiny), start_of("full", batch_size=1), 1, len(many))
+    with torch.no_grad():
+        state.model.classifier.bias.fill_(float("inf"))
+    made = list(fit(state, many, eight))
+    assert [e.status for e in made] == ["diverged"]
+    assert made[0].steps == LOSS_CHECK_STEPS < len(many)
 
 
 def test_label_smoothing_raises_the_training_loss_of_a_sure_model(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.hub import MODEL_FILES
+from tune_sentiment.paths import is_folder, user_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -149,8 +150,8 @@ def load_backbone(name: str) -> Backbone:
     """
     if name in BACKBONES:
         folder = BACKBONES[name]()
-    elif name and Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser().resolve()
+    elif name and is_folder(user_path(name)):
+        folder = user_path(name).resolve()
     elif name.count("/") == 1 and all(name.split("/")) and not name.startswith((".", "~")):
         from tune_sentiment.hub import model_folder
 

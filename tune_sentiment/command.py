@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import ray
@@ -11,8 +12,10 @@ import ray
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
 from tune_sentiment.data import load_train_val
+from tune_sentiment.errors import StartError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study, open_folder
 
 
@@ -32,6 +35,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     if not todo:
         _say("every study is complete")
         return
+    _make_folder(results)
     _say("starting Ray")
     with ray_session(resources):
         source, config = studies[0].source, studies[0].config
@@ -40,6 +44,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
             mirror=source.mirror,
             train_samples=config.train_samples,
             seed=config.seed,
+            planned=source.splits,
         )
         inputs = tuner.Inputs(
             *(
@@ -47,12 +52,24 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
                 for split in (train, validation)
             )
         )
+        _say(f"{source.dataset.name}: {describe_counts(studies[0])}")
+        if warning := shared_texts(studies[0]):
+            _say(warning)
         for study, folder in todo:
             _say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
         for study, folder in todo:
             open_folder(study, results)
             tuner.run(study, folder, inputs, resources)
             confirm.confirm(study, folder, inputs, resources)
+
+
+def _make_folder(results: Path) -> None:
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise StartError(f"cannot write in {results}: {error.strerror}") from error
 
 
 def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resources) -> str:
@@ -66,7 +83,7 @@ def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resourc
     line = f"{trials} trials to run" if trials else "search complete"
     if trials and folder.test_openings():
         line += " (the test split was opened before; a new winner opens it again)"
-    if not study.method.is_neural:
+    if study.method.reads_features:
         return f"{line}, on frozen features computed once"
     setup, params = trial_setup(study, slots), typical_params(study)
     reference = remotely(calibrate, slots, setup, params, study.config.seed, inputs.train.tokens)
@@ -110,24 +127,40 @@ def describe(studies: Sequence[Study], resources: Resources, results: Path) -> s
         lines = [
             study.id,
             f"  folder       {folder.path}",
-            f"  dataset      {study.source.dataset.name}: " + _splits(study),
+            f"  dataset      {study.source.dataset.name}: {describe_counts(study)}",
             f"  model        {study.source.backbone.name} ({study.source.backbone.fingerprint})",
             f"  searched     {', '.join(space.params) or 'nothing: all pinned'}",
             f"  pinned       {pinned or 'nothing'}",
             f"  metric       {study.config.metric}, comparison {study.comparison}",
             f"  trials       {done} done, {missing} to run",
         ]
-        if study.method.is_neural:
+        if not study.method.reads_features:
             lines.append(f"  forecast     {_dry_forecast(study, folder, resources)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
 
-def _splits(study: Study) -> str:
-    counts = {name: summary.rows for name, summary in study.source.splits.items()}
-    return ", ".join(
-        f"{study.num_train if name == 'train' else rows:,} {name}" for name, rows in counts.items()
-    )
+def describe_counts(study: Study) -> str:
+    """Texts of each split, and what of train stands in the others."""
+    parts = []
+    for name, summary in study.source.splits.items():
+        rows = study.num_train if name == "train" else summary.rows
+        share = summary.share_with_training_phrase
+        leak = "" if share is None else f" ({100 * share:.1f} %)"
+        parts.append(f"{rows:,} {name}{leak}")
+    words = f"in brackets: contain a training text of {PHRASE_WORDS} words or more"
+    classes = ", ".join(study.source.dataset.classes)
+    return f"{', '.join(parts)}; {words}; classes: {classes}"
+
+
+def shared_texts(study: Study) -> str | None:
+    """A warning where texts of validation or test stand in train, too."""
+    parts = [
+        f"{summary.num_texts_in_train:,} of {name}"
+        for name, summary in study.source.splits.items()
+        if summary.num_texts_in_train
+    ]
+    return f"warning: texts that stand in train, too: {', '.join(parts)}" if parts else None
 
 
 def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> str:

@@ -20,6 +20,7 @@ from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.session import SharedInputs, remotely, whole_node
+from tune_sentiment.splits import check_unchanged
 from tune_sentiment.study import Study
 from tune_sentiment.trainable import TrialSetup
 from tune_sentiment.tuner import Inputs, missing_trials, run_fixed, trial_setup
@@ -177,8 +178,9 @@ def _open_test(
         "trials": len(folder.trials()),
     }
     folder.log_test_opening(opened)
-    source, is_neural = study.source, study.method.is_neural
-    split = load_test(source.dataset, mirror=source.mirror)
+    source = study.source
+    split = load_test(source.dataset, mirror=source.mirror, seed=study.config.seed)
+    check_unchanged(split, source.splits["test"], "test")
     test = SharedInputs(source.backbone, split, study.config.max_length, source.device)
     proposals = {proposal.key: proposal for proposal in wanted}
     runs = [
@@ -187,7 +189,7 @@ def _open_test(
     ]
     slots = whole_node(study.device)
     setup = trial_setup(study, slots)
-    references = inputs.validation.of(is_neural=is_neural), test.of(is_neural=is_neural)
+    references = inputs.validation.of(study.method), test.of(study.method)
     scored = ray.get(remotely(score, slots, setup, runs, *references))
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
         for name, predictions in (("validation", on_validation), ("test", on_test)):

@@ -32,8 +32,9 @@ class Terminated(KeyboardInterrupt):
 def unknown(kind: str, value: object, known: Iterable[str], *, plural: str) -> UsageError:
     """An error that quotes the value, guesses what was meant and lists what is allowed."""
     names = sorted(known)
-    close = get_close_matches(str(value), names, n=1)
-    guess = f" Did you mean '{close[0]}'?" if close else ""
+    lowered = {name.lower(): name for name in names}
+    close = get_close_matches(str(value).lower(), lowered, n=1)
+    guess = f" Did you mean '{lowered[close[0]]}'?" if close else ""
     return UsageError(f"unknown {kind} '{value}'.{guess} {plural}: {', '.join(names)}")
 
 

@@ -1,13 +1,16 @@
 """The command line's options; their defaults are those of the dataclasses they fill."""
 
 import argparse
+import sys
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from tune_sentiment.config import PADDINGS, PRECISIONS, Resources, StudyConfig
-from tune_sentiment.data import DATASETS, MIRROR_VARIABLE
+from tune_sentiment.data import MIRROR_VARIABLE
+from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import SEARCHABLE
+from tune_sentiment.reader import FORMATS, Columns
 
 DESCRIPTION = "Search every method's hyperparameters, confirm the winners, print the comparison."
 EPILOG = f"""examples:
@@ -20,8 +23,23 @@ Exit codes: 0 every study has a winner, 1 a study has none, 2 bad usage, 3 canno
 Named datasets are looked for in --data-dir or ${MIRROR_VARIABLE} before the hub is asked."""
 
 
+DATASET_HELP = (
+    f"{' '.join(DATASETS)}, a hub id, a file, or a folder with a file for each split ("
+    f"{', '.join(FORMATS)})"
+)
+
+
 class _Parser(argparse.ArgumentParser):
     """One line for an error, as for every other wrong value."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The options; one that is given twice is an error instead of an overwritten value."""
+        words = sys.argv[1:] if args is None else args
+        flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+        for flag in flags:
+            if flags.count(flag) > 1 and flag != "--fix":
+                self.error(f"{flag} is given twice")
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (see --help)\n")
@@ -49,7 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what")
     names = " ".join(METHODS)
     add(what, "--method", required=True, help=f"{names}, a comma list, or all")
-    add(what, "--dataset", required=True, help=" ".join(DATASETS))
+    add(what, "--dataset", required=True, help=DATASET_HELP)
+    add(what, "--text-column", help="of a file or hub dataset (default: found)")
+    add(what, "--label-column", help="of a file or hub dataset (default: found)")
+    what.add_argument("--encoding", default=Columns.encoding, help="of a csv, tsv or jsonl file")
     add(what, "--model", help="distilbert, minilm, tiny, a hub id or a folder")
     add(what, "--metric", metavar="METRIC", help=" ".join(SEARCHABLE))
     add(what, "--fix", action="append", metavar="NAME=VALUE", help="pin a hyperparameter")

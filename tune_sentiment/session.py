@@ -14,6 +14,7 @@ from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import Resources
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError, Terminated
+from tune_sentiment.methods import Method
 from tune_sentiment.splits import Split
 
 OBJECT_STORE_BYTES = 1 << 30
@@ -187,6 +188,6 @@ class SharedInputs:
         slots = whole_node(self.device)
         return remotely(featurised, slots, self.backbone, self.tokens, self.device, slots.cpus)
 
-    def of(self, *, is_neural: bool) -> Any:
-        """Reference to what a method of this kind reads."""
-        return self.tokens if is_neural else self.features
+    def of(self, method: Method) -> Any:
+        """Reference to what a method reads."""
+        return self.features if method.reads_features else self.tokens

@@ -6,7 +6,7 @@ command finds its study again on any machine and with any number of workers.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from tune_sentiment import config as configuration
 from tune_sentiment import provenance
 from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.config import StudyConfig
-from tune_sentiment.data import DatasetSpec, data_fingerprint, dataset_named, describe_splits
+from tune_sentiment.data import data_fingerprint, describe_splits
+from tune_sentiment.datasets_table import DatasetSpec
 from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
 from tune_sentiment.ledger import SCHEMA, StudyFolder
@@ -28,6 +29,7 @@ from tune_sentiment.splits import SPLITS, SplitSummary, check_subset_size
 
 MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
 HASHED_LENGTH = 10
+LONGEST_WORD = 60  # of a folder's name; file systems end at 255 bytes in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +51,17 @@ class Source:
     device: str
 
     @classmethod
-    def find(cls, dataset: str, model: str, *, mirror: Path | None, wants_gpu: bool) -> "Source":
-        """Look up the dataset and the model.
+    def find(
+        cls, spec: DatasetSpec, model: str, *, mirror: Path | None, seed: int, wants_gpu: bool
+    ) -> "Source":
+        """Read the splits and find the model.
 
         Raises:
             UsageError: If a name is unknown or a file is not what it should be.
             StartError: If the hub is needed and cannot be reached.
         """
-        spec = dataset_named(dataset)
         backbone = load_backbone(model)
-        splits = describe_splits(spec, mirror=mirror)
+        splits = describe_splits(spec, mirror=mirror, seed=seed)
         device = "cuda" if wants_gpu and provenance.gpus() else "cpu"
         return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)
 
@@ -111,8 +114,8 @@ class Study:
 
     @property
     def device(self) -> str:
-        """Where the trainings run: a closed-form method reads features and needs no GPU."""
-        return self.source.device if self.method.is_neural else "cpu"
+        """Where the trainings run: what reads features is too little work for a GPU."""
+        return "cpu" if self.method.reads_features else self.source.device
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -130,15 +133,15 @@ class Study:
     @property
     def planned_evaluations(self) -> int:
         """Evaluations of a trial that nothing ends early."""
-        settings = self.scheduler()
-        return settings["max_t"] if settings else 1
+        plan = self.plan
+        return int(plan["max_epochs"] * plan["evaluations_per_epoch"]) if plan else 1
 
     def scheduler(self) -> dict[str, int] | None:
         """ASHA's settings; ``None`` for a method that has nothing to stop early."""
         from tune_sentiment.scheduler import scheduler_settings
 
         plan = self.plan
-        if not plan:
+        if not self.method.stops_early:
             return None
         domain = self.space.distributions().get("warmup_ratio")
         longest = (self.space.fixed or {}).get("warmup_ratio", getattr(domain, "high", 0.0))
@@ -156,7 +159,8 @@ class Study:
         """What studies must share to stand in one table."""
         return {
             "data": data_fingerprint(self.source.splits),
-            "split": {"rule": "as given", "seed": self.config.seed},
+            "classes": list(self.source.dataset.classes),
+            "split": {"rule": self.source.dataset.split.name, "seed": self.config.seed},
             "train_samples": self.config.train_samples,
             "model": self.source.backbone.fingerprint,
             "max_length": self.config.max_length,
@@ -188,7 +192,7 @@ class Study:
     def id(self) -> str:
         """The study's name and the name of its folder."""
         words = (self.source.dataset.name, self.source.backbone.name, self.config.method)
-        safe = [re.sub(r"[^A-Za-z0-9._]+", "_", Path(word).name) for word in words]
+        safe = [re.sub(r"[^A-Za-z0-9._]+", "_", Path(word).name)[:LONGEST_WORD] for word in words]
         return "-".join([*safe, digest(self.identity(), HASHED_LENGTH)])
 
     def describe(self) -> dict[str, Any]:
@@ -201,6 +205,8 @@ class Study:
             "metric": self.config.metric,
             "mode": self.metric.mode,
             "classes": list(self.source.dataset.classes),
+            "labels_as_written": list(self.source.dataset.written),
+            "columns": asdict(self.source.dataset.columns),
             "comparison": self.comparison,
             **self.identity(),
             "trials_asked": self.config.trials,

@@ -40,6 +40,7 @@ class TrialSetup:
         plan: The study's part of ``TrialConfig``, without the seed.
         device: ``cpu`` or ``cuda``.
         num_threads: CPU threads of a trial.
+        max_length: Longest text in tokens.
     """
 
     method: str
@@ -49,6 +50,7 @@ class TrialSetup:
     plan: Mapping[str, Any]
     device: str
     num_threads: int
+    max_length: int
 
 
 def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.methods import Method
 from tune_sentiment.progress import Progress
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
@@ -29,11 +30,11 @@ class Inputs:
     train: SharedInputs
     validation: SharedInputs
 
-    def references(self, *, is_neural: bool) -> dict[str, list[Any]]:
+    def references(self, method: Method) -> dict[str, list[Any]]:
         """The trainable's arguments; a reference in a list reaches it as a reference."""
         return {
-            "train": [self.train.of(is_neural=is_neural)],
-            "validation": [self.validation.of(is_neural=is_neural)],
+            "train": [self.train.of(method)],
+            "validation": [self.validation.of(method)],
         }
 
 
@@ -47,6 +48,7 @@ def trial_setup(study: Study, slots: Slots) -> TrialSetup:
         plan=study.plan,
         device=study.device,
         num_threads=slots.cpus,
+        max_length=study.config.max_length,
     )
 
 
@@ -171,7 +173,7 @@ def fit(
     Raises:
         StartError: If the inputs cannot be made.
     """
-    references = inputs.references(is_neural=study.method.is_neural)
+    references = inputs.references(study.method)
     try:
         ray.get([reference for held in references.values() for reference in held])
     except ray.exceptions.RayTaskError as error:
