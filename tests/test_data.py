@@ -14,6 +14,8 @@ from tune_sentiment.data import (
 )
 from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.errors import StartError, UsageError
+from tune_sentiment.hub import describe_dataset, load_rows
+from tune_sentiment.reader import Columns
 from tune_sentiment.splits import Split, normalised, stratified_subset, summarise, text_hash
 
 SPEC = DATASETS["rotten_tomatoes"]
@@ -178,3 +180,37 @@ def test_all_splits_are_in_the_datas_fingerprint(tmp_path: Path) -> None:
         after = data_fingerprint(describe_splits(SPEC, mirror=mirror, seed=1))
         assert after != before
         before = after
+
+
+def test_a_dataset_without_a_validation_split_holds_out_a_tenth_of_train(tmp_path: Path) -> None:
+    folder = tmp_path / "ag_news"
+    folder.mkdir()
+    for part, rows in (("train", 400), ("test", 80)):
+        texts = [f"{part} story number {i}" for i in range(rows)]
+        labels = [i % 4 for i in range(rows)]
+        pd.DataFrame({"text": texts, "label": labels}).to_parquet(folder / f"{part}.parquet")
+    made = describe_splits(DATASETS["ag_news"], mirror=tmp_path, seed=1)
+    assert {name: s.class_counts for name, s in made.items()} == {
+        "train": (90,) * 4,
+        "validation": (10,) * 4,
+        "test": (20,) * 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "classes", "values"),
+    [(["up", "down"], ("down", "up"), ("down", "up")), ([1, 5], ("1", "5"), (1, 5))],
+)
+def test_a_hub_dataset_says_its_splits_columns_and_classes(
+    tmp_path: Path, column: list[Any], classes: tuple[str, ...], values: tuple[Any, ...]
+) -> None:
+    for part in ("train", "test"):
+        made = {"id": [1, 2], "sentence": [f"{part} a", f"{part} b"], "label": column}
+        pd.DataFrame(made).to_parquet(tmp_path / f"{part}.parquet")
+    # The datasets library reads a folder as it reads a repository on the hub.
+    found = describe_dataset(str(tmp_path), Columns())
+    assert set(found.splits) == {"train", "test"}
+    assert (found.classes, found.values) == (classes, values)
+    assert found.columns == Columns(text="sentence", label="label")
+    rows = load_rows(str(tmp_path), "test", found.columns, "")
+    assert (rows.texts, rows.labels) == (["test a", "test b"], column)

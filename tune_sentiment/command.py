@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -14,6 +15,7 @@ from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seco
 from tune_sentiment.data import load_train_val
 from tune_sentiment.errors import StartError
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.lock import study_lock
 from tune_sentiment.provenance import cores, gpus
 from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study, open_folder
@@ -36,8 +38,11 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         _say("every study is complete")
         return
     _make_folder(results)
-    _say("starting Ray")
-    with ray_session(resources):
+    with ExitStack() as held:
+        for _, folder in todo:
+            held.enter_context(study_lock(folder.path))
+        _say("starting Ray")
+        held.enter_context(ray_session(resources))
         source, config = studies[0].source, studies[0].config
         train, validation = load_train_val(
             source.dataset,

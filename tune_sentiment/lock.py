@@ -1,0 +1,31 @@
+"""One process at a time for each study; the kernel frees the lock however its holder ends."""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tune_sentiment.errors import StartError
+from tune_sentiment.provenance import host, now
+
+
+@contextmanager
+def study_lock(folder: Path) -> Generator[None, None, None]:
+    """Hold a study's lock for the time of the body. Other studies are not concerned.
+
+    Raises:
+        StartError: If another process holds it; names that process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise StartError(f"study {folder.name} is being run by {holder}") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {host()} since {now()}\n")
+        file.flush()
+        yield
