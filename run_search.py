@@ -103,7 +103,8 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     spec = dataset_named(args.dataset, columns)
 
     from search_spaces import SPACES
-    from tune_sentiment.study import Source, resolve
+    from tune_sentiment.source import Source
+    from tune_sentiment.study import resolve
 
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
     source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)

@@ -5,7 +5,6 @@ command finds its study again on any machine and with any number of workers.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,56 +13,21 @@ import numpy as np
 
 from tune_sentiment import config as configuration
 from tune_sentiment import provenance
-from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.config import StudyConfig
-from tune_sentiment.data import data_fingerprint, describe_splits
-from tune_sentiment.datasets_table import DatasetSpec
+from tune_sentiment.data import data_fingerprint
 from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
 from tune_sentiment.ledger import SCHEMA, StudyFolder
 from tune_sentiment.methods import METHODS, Method, method_named
 from tune_sentiment.metrics import Metric, metric_named
 from tune_sentiment.proposal import digest
+from tune_sentiment.source import Source
 from tune_sentiment.space import SearchSpace
-from tune_sentiment.splits import SPLITS, SplitSummary, check_subset_size
+from tune_sentiment.splits import SPLITS, check_subset_size
 
 MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
 HASHED_LENGTH = 10
 LONGEST_WORD = 60  # of a folder's name; file systems end at 255 bytes in all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Data and backbone of a comparison, found once for all its studies.
-
-    Args:
-        dataset: The dataset's row.
-        mirror: Local mirror of named datasets, looked at before the hub.
-        splits: Counts and hashes of each split.
-        backbone: The pretrained encoder.
-        device: ``cpu`` or ``cuda``.
-    """
-
-    dataset: DatasetSpec
-    mirror: Path | None
-    splits: Mapping[str, SplitSummary]
-    backbone: Backbone
-    device: str
-
-    @classmethod
-    def find(
-        cls, spec: DatasetSpec, model: str, *, mirror: Path | None, seed: int, wants_gpu: bool
-    ) -> "Source":
-        """Read the splits and find the model.
-
-        Raises:
-            UsageError: If a name is unknown or a file is not what it should be.
-            StartError: If the hub is needed and cannot be reached.
-        """
-        backbone = load_backbone(model)
-        splits = describe_splits(spec, mirror=mirror, seed=seed)
-        device = "cuda" if wants_gpu and provenance.gpus() else "cpu"
-        return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)
 
 
 @dataclass(frozen=True, kw_only=True)
