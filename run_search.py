@@ -84,7 +84,12 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         StartError: If data or model cannot be had.
     """
     methods = chosen_methods(args.method)
-    columns = Columns(text=args.text_column, label=args.label_column, encoding=args.encoding)
+    columns = Columns(
+        text=args.text_column,
+        label=args.label_column,
+        encoding=args.encoding,
+        drop_empty=args.drop_empty,
+    )
     metric = metric_named(args.metric)
     mirror = mirror_folder(args.data_dir)
     if args.name is not None and not LABEL.fullmatch(args.name):
@@ -193,7 +198,8 @@ def next_step(args: argparse.Namespace, compared: set[str]) -> str:
         for name, default in vars(asked).items():
             value = getattr(args, name)
             if name not in ("method", "dataset", "fix", "name", "dry_run") and value != default:
-                words.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
+                flag = f"--{name.replace('_', '-')}"
+                words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
         return f"{command} {' '.join(words)} adds a row to this table"
     if args.confirm_seeds < 3:
         seeds = StudyConfig.confirm_seeds

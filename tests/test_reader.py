@@ -160,6 +160,16 @@ def test_a_good_file_is_read_as_it_is_written(
         assert rows.labels == labels
 
 
+def test_rows_without_a_text_can_be_left_out_and_are_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, "gaps.csv", GOOD + "  ,1\n,\nfine film,1\n")
+    rows = read_rows(path, Columns(drop_empty=True))
+    assert rows.texts == ["good film", "bad film", "fine film"]
+    assert (rows.labels, rows.lines, rows.dropped) == (["1", "0", "1"], [2, 3, 6], 2)
+    nothing = written(tmp_path, "nothing.csv", "text,label\n ,1\n")
+    with pytest.raises(UsageError, match="no text"):
+        read_rows(nothing, Columns(drop_empty=True))
+
+
 def test_columns_and_encoding_can_be_named(tmp_path: Path) -> None:
     content = "id;x,Comentário,Nota\n1,ótimo,5\n2,péssimo,1\n".encode("latin-1")
     path = written(tmp_path, "odd.csv", content)

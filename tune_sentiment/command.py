@@ -154,6 +154,8 @@ def describe_counts(study: Study) -> str:
         leak = "" if share is None else f" ({100 * share:.1f} %)"
         parts.append(f"{rows:,} {name}{leak}")
     words = f"in brackets: contain a training text of {PHRASE_WORDS} words or more"
+    if dropped := max(summary.dropped for summary in study.source.splits.values()):
+        words = f"{dropped:,} rows without a text left out of a file; {words}"
     classes = ", ".join(study.source.dataset.classes)
     return f"{', '.join(parts)}; {words}; classes: {classes}"
 

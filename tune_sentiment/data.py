@@ -141,4 +141,4 @@ def _classified(spec: DatasetSpec, rows: Rows, source: str) -> Split:
             known = ", ".join(map(str, spec.written))
             raise UsageError(f"{source} line {line}: unknown label {label!r}. Labels: {known}")
         labels[row] = found
-    return Split(rows.texts, labels)
+    return Split(rows.texts, labels, dropped=rows.dropped)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def describe_dataset(hub_id: str, columns: Columns) -> HubDataset:
     text_at, label_at = find_columns(hub_id, list(features), columns)
     names = list(features)
     label = features[names[label_at]]
-    found = Columns(text=names[text_at], label=names[label_at])
+    found = replace(columns, text=names[text_at], label=names[label_at])
     classes = tuple(getattr(label, "names", None) or ())
     values: tuple[Any, ...] = tuple(range(len(classes)))
     if not classes:  # numbers or words: what they are is read from train, as from a file
@@ -136,4 +136,5 @@ def load_rows(hub_id: str, split: str, columns: Columns, advice: str) -> Rows:
         datasets.disable_progress_bars()
         table = datasets.load_dataset(hub_id, split=split)
         texts, labels = list(table[columns.text]), list(table[columns.label])
-    return checked_rows(f"{hub_id} ({split})", texts, labels, list(range(1, len(texts) + 1)))
+    lines = list(range(1, len(texts) + 1))
+    return checked_rows(f"{hub_id} ({split})", texts, labels, lines, columns)

@@ -70,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     add(what, "--dataset", required=True, help=DATASET_HELP)
     add(what, "--text-column", help="of a file or hub dataset (default: found)")
     add(what, "--label-column", help="of a file or hub dataset (default: found)")
+    what.add_argument(
+        "--drop-empty", action="store_true", help="leave rows without a text out of files"
+    )
     what.add_argument("--encoding", default=Columns.encoding, help="of a csv, tsv or jsonl file")
     add(what, "--model", help="distilbert, minilm, tiny, a hub id or a folder")
     add(what, "--metric", metavar="METRIC", help=" ".join(SEARCHABLE))

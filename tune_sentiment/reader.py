@@ -31,11 +31,13 @@ class Columns:
         text: Column with the texts; ``None`` to find it.
         label: Column with the labels; ``None`` to find it.
         encoding: A Python codec's name.
+        drop_empty: Leave rows without a text out instead of refusing the file.
     """
 
     text: str | None = None
     label: str | None = None
     encoding: str = "utf-8"
+    drop_empty: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -49,11 +51,15 @@ class Columns:
 
 @dataclass(frozen=True)
 class Rows:
-    """A file's texts and labels as written, with the line each stands on."""
+    """A file's texts and labels as written, with the line each stands on.
+
+    ``dropped`` counts the rows without a text that were left out.
+    """
 
     texts: list[str]
     labels: list[Any]
     lines: list[int]
+    dropped: int = 0
 
 
 def read_rows(path: Path, columns: Columns) -> Rows:
@@ -70,11 +76,11 @@ def read_rows(path: Path, columns: Columns) -> Rows:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     if path.suffix.lower() == ".parquet":
-        return checked_rows(path, *_parquet(path, columns))
+        return checked_rows(path, *_parquet(path, columns), columns)
     text = _decoded(path, columns.encoding)
     if path.suffix.lower() == ".jsonl":
-        return checked_rows(path, *_jsonl(path, text, columns))
-    return checked_rows(path, *_separated(path, text, columns))
+        return checked_rows(path, *_jsonl(path, text, columns), columns)
+    return checked_rows(path, *_separated(path, text, columns), columns)
 
 
 def _decoded(path: Path, encoding: str) -> str:
@@ -214,7 +220,9 @@ def find_columns(source: object, header: Sequence[str], columns: Columns) -> tup
     return places[0], places[1]
 
 
-def checked_rows(source: object, texts: list[Any], labels: list[Any], lines: list[int]) -> Rows:
+def checked_rows(
+    source: object, texts: list[Any], labels: list[Any], lines: list[int], columns: Columns
+) -> Rows:
     """The rows, if every one has a text and a label.
 
     Raises:
@@ -222,20 +230,29 @@ def checked_rows(source: object, texts: list[Any], labels: list[Any], lines: lis
     """
     if not texts:
         raise UsageError(f"{source}: no rows")
-    blank = []
-    for line, text in zip(lines, texts, strict=True):
+    blank, kept = [], []
+    for place, (line, text) in enumerate(zip(lines, texts, strict=True)):
         if text is None or (isinstance(text, str) and not text.strip()):
             blank.append(line)
-        elif not isinstance(text, str):
+            continue
+        kept.append(place)
+        if not isinstance(text, str):
             raise UsageError(f"{source} line {line}: the text is {str(text)[:40]!r}, not a string")
         elif has_surrogates(text):
             raise UsageError(f"{source} line {line}: half of a surrogate pair in the text")
         elif len(text) > LARGEST_CELL:
             raise UsageError(f"{source} line {line}: a text of {len(text):,} characters")
-    if blank:
+    if blank and not (columns.drop_empty and kept):
         more = f" and {len(blank) - SHOWN_ROWS} more" if len(blank) > SHOWN_ROWS else ""
         shown = ", ".join(map(str, blank[:SHOWN_ROWS]))
-        raise UsageError(f"{source} line {shown}{more}: no text")
-    for line, label in zip(lines, labels, strict=True):
-        check_label(source, line, label)
-    return Rows(texts, labels, lines)
+        raise UsageError(
+            f"{source} line {shown}{more}: no text (--drop-empty leaves such rows out)"
+        )
+    for place in kept:
+        check_label(source, lines[place], labels[place])
+    return Rows(
+        [texts[place] for place in kept],
+        [labels[place] for place in kept],
+        [lines[place] for place in kept],
+        dropped=len(blank),
+    )

@@ -20,10 +20,12 @@ class Split:
     Args:
         texts: The sentences, in the order of the source.
         labels: Classes from 0, ``[len(texts)]``.
+        dropped: Rows of the source that were left out for want of a text.
     """
 
     texts: list[str]
     labels: npt.NDArray[np.int64]
+    dropped: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -42,6 +44,7 @@ class SplitSummary:
         share_with_training_phrase: Share of texts that contain a training text of four words or
             more; ``None`` for train itself.
         num_texts_in_train: Texts that train holds, too; ``None`` for train itself.
+        dropped: Rows of its source that were left out for want of a text.
     """
 
     rows: int
@@ -51,6 +54,7 @@ class SplitSummary:
     fingerprint: str
     share_with_training_phrase: float | None
     num_texts_in_train: int | None
+    dropped: int
 
 
 def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
@@ -73,7 +77,7 @@ def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
 
 def take(split: Split, items: npt.NDArray[np.int64]) -> Split:
     """The texts with these numbers, in their order."""
-    return Split([split.texts[i] for i in items], split.labels[items])
+    return Split([split.texts[i] for i in items], split.labels[items], split.dropped)
 
 
 def check_subset_size(size: int | None, rows: int, num_classes: int) -> None:
@@ -127,6 +131,7 @@ def summarise(split: Split, num_classes: int, train: Split | None = None) -> Spl
         if train is None
         else share_containing(split.texts, train.texts, PHRASE_WORDS),
         num_texts_in_train=None if train is None else int(np.isin(hashes, _hashes(train)).sum()),
+        dropped=split.dropped,
     )
 
 
