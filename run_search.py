@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_sentiment.columns import Columns
 from tune_sentiment.config import Resources, StudyConfig, owners
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
@@ -18,7 +19,6 @@ from tune_sentiment.methods import BASELINE, COMPARED, METHODS, method_named
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser
 from tune_sentiment.paths import exists, is_folder, user_path
-from tune_sentiment.reader import Columns
 
 if TYPE_CHECKING:
     from tune_sentiment.study import Study
@@ -52,10 +52,7 @@ def fixed_values(pairs: Sequence[str], methods: Sequence[str]) -> dict[str, dict
     from search_spaces import SPACES
     from tune_sentiment.space import parse_value
 
-    owned = {
-        name: owners(METHODS[name].hyperparameters, is_neural=METHODS[name].is_neural)
-        for name in methods
-    }
+    owned = {name: _owned(name) for name in methods}
     known = sorted({key for names in owned.values() for key in names})
     fixed: dict[str, dict[str, Any]] = {name: {} for name in methods}
     seen: set[str] = set()
@@ -65,6 +62,11 @@ def fixed_values(pairs: Sequence[str], methods: Sequence[str]) -> dict[str, dict
             raise UsageError(f"--fix wants NAME=VALUE, got '{pair}'")
         if key in seen:
             raise UsageError(f"--fix {key} is given twice")
+        elsewhere = [name for name in METHODS if name not in methods and key in _owned(name)]
+        if key not in known and elsewhere:
+            raise UsageError(
+                f"{', '.join(methods)}: no hyperparameter '{key}'; {elsewhere[0]} has it"
+            )
         if key not in known:
             raise unknown("hyperparameter", key, known, plural="Hyperparameters")
         seen.add(key)
@@ -72,6 +74,10 @@ def fixed_values(pairs: Sequence[str], methods: Sequence[str]) -> dict[str, dict
             if key in owned[name]:
                 fixed[name][key] = parse_value(key, text, SPACES[name], owned[name])
     return fixed
+
+
+def _owned(method: str) -> dict[str, type]:
+    return owners(METHODS[method].hyperparameters, is_neural=METHODS[method].is_neural)
 
 
 def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":

@@ -13,6 +13,7 @@ from tune_sentiment.markdown import harmless
 from tune_sentiment.methods import BASELINE
 
 NOT_MEASURED = "-"
+SMALL_TEST = 200  # below, the standard error of an accuracy near 80 % is over 3 points
 
 
 def comparison(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
@@ -20,11 +21,16 @@ def comparison(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
 
     Percentages are points of the searched metric; a loss stays as it is.
     """
-    ordered = sorted(studies, key=lambda s: (s.method != BASELINE, s.method, str(s.path)))
+    ordered = in_order(studies)
     names = _row_names(ordered)
     baseline = next((study for study in ordered if study.method == BASELINE), None)
     rows = [_row(name, study, baseline) for name, study in zip(names, ordered, strict=True)]
     return pd.DataFrame(rows)
+
+
+def in_order(studies: Sequence[LoadedStudy]) -> list[LoadedStudy]:
+    """The baseline, then the others by name."""
+    return sorted(studies, key=lambda s: (s.method != BASELINE, s.method, str(s.path)))
 
 
 def _row(name: str, study: LoadedStudy, baseline: LoadedStudy | None) -> dict[str, str]:
@@ -131,6 +137,9 @@ def heading(studies: Sequence[LoadedStudy]) -> str:
 def notes(studies: Sequence[LoadedStudy]) -> list[str]:
     """What a reader must know beside the table."""
     found = []
+    rows = studies[0].description["splits"]["test"]["rows"]
+    if rows < SMALL_TEST:
+        found.append(f"Only {rows} test texts: one text is {100 / rows:.1f} points.")
     for study in studies:
         if study.test_openings > 1:
             found.append(f"{study.method}: the test split was opened {study.test_openings} times.")
@@ -168,6 +177,6 @@ def markdown(studies: Sequence[LoadedStudy]) -> str:
     if remarks := notes(studies):
         lines += ["", *(f"- {remark}" for remark in remarks)]
     if len(studies[0].description["classes"]) > 2:
-        for study in studies:
+        for study in in_order(studies):
             lines += _class_tables(study)
     return "\n".join(lines)

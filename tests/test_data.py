@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tune_sentiment.columns import Columns
 from tune_sentiment.data import (
     data_fingerprint,
     describe_splits,
@@ -15,7 +16,6 @@ from tune_sentiment.data import (
 from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.hub import describe_dataset, load_rows
-from tune_sentiment.reader import Columns
 from tune_sentiment.splits import Split, normalised, stratified_subset, summarise, text_hash
 
 SPEC = DATASETS["rotten_tomatoes"]

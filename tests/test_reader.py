@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tune_sentiment.columns import Columns
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.errors import UsageError
 from tune_sentiment.labels import label_values
-from tune_sentiment.reader import LARGEST_CELL, Columns, read_rows
+from tune_sentiment.reader import LARGEST_CELL, read_rows
 
 GOOD = "text,label\ngood film,1\nbad film,0\n"
 
@@ -32,6 +33,7 @@ MALFORMED: list[tuple[str, str | bytes, str]] = [
     ("header.csv", "text,label\n", "no rows"),
     ("missing_text.csv", "body,label\na,1\n", "no text column found; name it with --text-column"),
     ("missing_label.csv", "text,stars\na,1\n", "no label column found; name it with --label-col"),
+    ("semicolons.csv", "text;label\na;1\n", "separated by ';', not by commas"),
     ("two_headers.csv", "text,text,label\na,b,1\n", "'text' stands twice"),
     ("wide.csv", GOOD + "a, b,1\n", "line 4: 3 fields where the header has 2 (text, label)"),
     ("narrow.csv", GOOD + "only text\n", "line 4: 1 fields where the header has 2"),
@@ -51,7 +53,11 @@ MALFORMED: list[tuple[str, str | bytes, str]] = [
     ("inf.csv", GOOD + "a,inf\n", "line 4: the label is 'inf'"),
     ("huge_number.csv", GOOD + "a,1e999\n", "line 4: the label is '1e999'"),
     ("nul.csv", GOOD + "a\0b,1\n", "line 4: a NUL character"),
-    ("latin1.csv", "text,label\ncaf\xe9,1\n".encode("latin-1"), "not utf-8 at byte 14; try --enc"),
+    (
+        "latin1.csv",
+        "text,label\ncaf\xe9,1\n".encode("latin-1"),
+        "line 2: not utf-8 at byte 14",
+    ),
     ("utf16.csv", GOOD.encode("utf-16"), "UTF-16, not UTF-8; try --encoding utf-16"),
     ("utf16be.csv", b"\xfe\xff" + GOOD.encode("utf-16-be"), "try --encoding utf-16"),
     ("huge.csv", GOOD + f'"{"x" * (LARGEST_CELL + 1)}",1\n', "line 4: field larger than"),

@@ -256,6 +256,11 @@ def test_a_six_class_tsv_with_words_as_labels_ends_in_tables_by_class(tmp_path: 
     [record] = study(tmp_path / "out", "freeze").confirmations()
     assert record["test_f1"] is None
     assert record["test_macro_f1"] is not None
+    svm = study(tmp_path / "out", "svm")
+    [baseline] = svm.confirmations()
+    made = pd.read_parquet(svm.predictions_file(baseline["key"], "validation"))
+    assert (made.label == made.predicted).mean() == pytest.approx(baseline["val_accuracy"])
+    assert len(set(made.predicted)) > 2
 
 
 def test_a_latin_1_csv_with_odd_columns_ends_in_a_table(tmp_path: Path) -> None:
@@ -268,7 +273,7 @@ def test_a_latin_1_csv_with_odd_columns_ends_in_a_table(tmp_path: Path) -> None:
     named = ["--text-column", "Comentário", "--label-column", "Nota"]
     refused = run(tmp_path / "out", *arguments, *named)
     assert refused.returncode == 2
-    assert "try --encoding latin-1" in refused.stderr
+    assert "try --encoding cp1252 (Windows) or latin-1" in refused.stderr
     done = run(tmp_path / "out", *arguments, *named, "--encoding", "latin-1")
     assert done.returncode == 0, done.stderr
     described = json.loads(study(tmp_path / "out", "svm").study_file.read_text())

@@ -82,6 +82,13 @@ def test_a_row_says_what_the_records_say() -> None:
     }
 
 
+def test_a_small_test_split_is_named() -> None:
+    small = {"train": {"rows": 50}, "test": {"rows": 12}}
+    text = markdown([study("lora", [trial(0, 0.8)], [0.8], splits=small)])
+    assert "Only 12 test texts: one text is 8.3 points." in text
+    assert "Only" not in markdown([LORA])
+
+
 def test_the_baseline_comes_first_and_is_deterministic() -> None:
     table = comparison([LORA, SVM])
     assert list(table["method"]) == ["svm", "lora"]

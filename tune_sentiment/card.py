@@ -16,8 +16,6 @@ classify("a gorgeous, witty film")
 ```"""
 OWN_USE = """```python
 from pathlib import Path
-from tune_sentiment.markdown import harmless
-from tune_sentiment.methods import METHODS
 from tune_sentiment.winner import load_winner
 
 classify = load_winner(Path("winner"))
@@ -46,6 +44,8 @@ The confirmation run with the best validation score of the study `{description["
 {about["seed"]}). Classes, in order: {", ".join(map(harmless, about["classes"]))}.
 
 ## Use
+
+From the study's folder:
 
 {use}
 

@@ -88,9 +88,9 @@ class LinearClassifier:
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Coefficients, intercepts and the scaler."""
-        return {
-            name: getattr(self, name) for name in ("coefficients", "intercepts", "mean", "scale")
-        }
+        names = ("coefficients", "intercepts", "mean", "scale")
+        # safetensors writes the buffer as it lies: another order in memory would be read as rows.
+        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class NeuralClassifier:
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Copies of every parameter that trains."""
         return {
-            name: parameter.detach().cpu().numpy().copy()
+            name: np.array(parameter.detach().cpu().numpy(), order="C")
             for name, parameter in self.model.named_parameters()
             if parameter.requires_grad
         }

@@ -26,6 +26,8 @@ from tune_sentiment.trainable import TrialSetup
 from tune_sentiment.tuner import Inputs, missing_trials, run_fixed, trial_setup
 from tune_sentiment.winner import WINNER_FILE, export, load_classifier
 
+READ_BACK_TOLERANCE = 0.01  # another device may round a few texts to the other side
+
 
 def confirmation_proposals(study: Study, winner: Mapping[str, Any]) -> list[Proposal]:
     """The winner with fresh seeds, for as many evaluations as its best one needed.
@@ -192,9 +194,19 @@ def _open_test(
     references = inputs.validation.of(study.method), test.of(study.method)
     scored = ray.get(remotely(score, slots, setup, runs, *references))
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
+        _check_read_back(record, evaluate(on_validation, "val")["val_accuracy"])
         for name, predictions in (("validation", on_validation), ("test", on_test)):
             _write_predictions(folder.predictions_file(record["key"], name), predictions)
         folder.write_confirmation({**record, **evaluate(on_test, "test")})
+
+
+def _check_read_back(record: Mapping[str, Any], accuracy: float | None) -> None:
+    """Refuse a test score of a classifier that is not the one that was trained."""
+    if accuracy is None or abs(accuracy - record["val_accuracy"]) > READ_BACK_TOLERANCE:
+        raise RuntimeError(
+            f"run {record['key']} read back has validation accuracy {accuracy}, trained it had "
+            f"{record['val_accuracy']}"
+        )
 
 
 def score(

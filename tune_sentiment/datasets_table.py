@@ -4,10 +4,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tune_sentiment.columns import Columns
 from tune_sentiment.errors import UsageError, unknown
 from tune_sentiment.labels import as_integer, label_values
 from tune_sentiment.paths import exists, user_path
-from tune_sentiment.reader import FORMATS, Columns, read_rows
+from tune_sentiment.reader import FORMATS, read_rows
 from tune_sentiment.split_rules import (
     AS_GIVEN,
     ONE_FILE,

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tune_sentiment.columns import Columns, find_columns
 from tune_sentiment.errors import StartError
 from tune_sentiment.labels import label_values
-from tune_sentiment.reader import Columns, Rows, checked_rows, find_columns
+from tune_sentiment.reader import Rows, checked_rows
 
 PROBE_SECONDS = 5.0
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")

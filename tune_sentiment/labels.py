@@ -24,7 +24,9 @@ def check_label(source: object, line: int, label: Any) -> None:
     if number is None:
         return
     if as_integer(label) is None:
-        raise UsageError(f"{where}: the label is {label!r}; whole numbers or words only")
+        raise UsageError(
+            f"{where}: the label is {label!r}; whole numbers or words only (3, not 3.0)"
+        )
     if number == -1:
         raise UsageError(f"{where}: the label is -1, which means unlabelled; leave such rows out")
 

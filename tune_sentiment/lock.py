@@ -28,4 +28,9 @@ def study_lock(folder: Path) -> Generator[None, None, None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {host()} since {now()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            if [path.name for path in folder.iterdir()] == [".lock"]:  # nothing came of it
+                (folder / ".lock").unlink()
+                folder.rmdir()

@@ -5,12 +5,13 @@ import sys
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
+from tune_sentiment.columns import Columns
 from tune_sentiment.config import PADDINGS, PRECISIONS, Resources, StudyConfig
 from tune_sentiment.data import MIRROR_VARIABLE
 from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import SEARCHABLE
-from tune_sentiment.reader import FORMATS, Columns
+from tune_sentiment.reader import FORMATS
 
 DESCRIPTION = "Search every method's hyperparameters, confirm the winners, print the comparison."
 EPILOG = f"""examples:

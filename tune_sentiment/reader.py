@@ -3,50 +3,21 @@
 Texts such as "NA", "null" or "None" stay texts; nothing is guessed, shifted or dropped.
 """
 
-import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from encodings.aliases import aliases
 from pathlib import Path
 from typing import Any
 
-from tune_sentiment.errors import UsageError, unknown
+from tune_sentiment.columns import Columns, find_columns
+from tune_sentiment.errors import UsageError
 from tune_sentiment.labels import check_label, has_surrogates
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
-TEXT_COLUMNS = ("text", "sentence", "review", "content", "comment")
-LABEL_COLUMNS = ("label", "labels", "class", "sentiment", "target")
 LARGEST_CELL = 1_000_000  # characters; more is a missing quote or not a text
 SHOWN_ROWS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Columns:
-    """Which columns hold what, and how the file is encoded.
-
-    Args:
-        text: Column with the texts; ``None`` to find it.
-        label: Column with the labels; ``None`` to find it.
-        encoding: A Python codec's name.
-        drop_empty: Leave rows without a text out instead of refusing the file.
-    """
-
-    text: str | None = None
-    label: str | None = None
-    encoding: str = "utf-8"
-    drop_empty: bool = False
-
-    def __post_init__(self) -> None:
-        try:
-            codecs.lookup(self.encoding)
-        except (LookupError, ValueError) as error:
-            known = {name.replace("_", "-") for name in aliases.values()}
-            raise unknown(
-                "encoding", self.encoding, known, plural="Python's encodings, such as"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -93,8 +64,10 @@ def _decoded(path: Path, encoding: str) -> str:
     try:
         text = content.decode(encoding)
     except UnicodeError as error:
-        at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise UsageError(f"{path}: not {encoding}{at}; try --encoding latin-1") from error
+        at = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = content.count(b"\n", 0, at) + 1
+        hint = "try --encoding cp1252 (Windows) or latin-1"
+        raise UsageError(f"{path} line {line}: not {encoding} at byte {at}; {hint}") from error
     if (nul := text.find("\0")) >= 0:
         raise UsageError(f"{path} line {text.count(chr(10), 0, nul) + 1}: a NUL character")
     return text.removeprefix("\ufeff")
@@ -187,37 +160,6 @@ def _parquet(path: Path, columns: Columns) -> tuple[list[Any], list[Any], list[i
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UsageError(f"{path}: not a readable parquet file ({first})") from error
     return texts, labels, list(range(1, len(texts) + 1))
-
-
-def find_columns(source: object, header: Sequence[str], columns: Columns) -> tuple[int, int]:
-    """Places of the text and the label column.
-
-    Raises:
-        UsageError: If a name is missing, stands twice, or none is found.
-    """
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise UsageError(f"{source}: the column '{repeated[0]}' stands twice in the header")
-    places = []
-    for kind, named, usual in (
-        ("text", columns.text, TEXT_COLUMNS),
-        ("label", columns.label, LABEL_COLUMNS),
-    ):
-        known = [place for word in usual for place, h in enumerate(header) if h.lower() == word]
-        if named is None and len({header[place].lower() for place in known[:2]}) < len(known[:2]):
-            both = " and ".join(f"'{header[place]}'" for place in known[:2])
-            raise UsageError(f"{source}: columns {both}; name one with --{kind}-column")
-        if named is not None and named not in header:
-            raise UsageError(f"{source}: no column '{named}'. Columns: {', '.join(header)}")
-        if named is None and not known:
-            raise UsageError(
-                f"{source}: no {kind} column found; name it with --{kind}-column. Columns: "
-                f"{', '.join(header)}"
-            )
-        places.append(known[0] if named is None else header.index(named))
-    if places[0] == places[1]:
-        raise UsageError(f"{source}: '{header[places[0]]}' cannot be both text and label")
-    return places[0], places[1]
 
 
 def checked_rows(

@@ -17,6 +17,7 @@ from tune_sentiment.splits import Split, take
 Read = Callable[[str], Split]
 
 HELD_OUT_SHARE = 0.1
+FEWEST_OF_A_CLASS = 10  # a tenth of them is one text
 SENTENCE_WORDS = 8  # a phrase this long that no other contains is taken for a whole sentence
 HELD_OUT_SENTENCES = 1_000
 
@@ -42,6 +43,12 @@ def stratified_parts(split: Split, size: int, seed: int) -> tuple[Split, Split]:
     """
     from sklearn.model_selection import train_test_split
 
+    rarest = int(np.bincount(split.labels).min())
+    if rarest < FEWEST_OF_A_CLASS:
+        raise UsageError(
+            f"a class has {rarest} texts; {FEWEST_OF_A_CLASS} or more of each are needed to hold "
+            "some out: remove it, merge it, or give a folder of splits"
+        )
     try:
         rest, held_out = train_test_split(
             np.arange(len(split)), test_size=size, stratify=split.labels, random_state=seed

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -32,6 +33,16 @@ def test_three_classes_get_three_scores(made_features: Callable[..., Features]) 
     found = svm.fit(svm.SvmHyperparameters(C=1.0, pooling="cls"), three)
     assert found.scores(three).shape == (len(made), 3)
     assert found.num_trainable_params == 3 * (8 + 1)
+
+
+def test_three_classes_are_read_back_as_they_were_trained(
+    made_features: Callable[..., Features],
+) -> None:
+    made = made_features()
+    three = Features(made.pooled, np.arange(len(made)) % 3, 0.0, 0)
+    found = svm.fit(svm.SvmHyperparameters(C=1.0, pooling="cls"), three)
+    for name, array in load(save(found.tensors())).items():
+        np.testing.assert_array_equal(array, getattr(found, name), err_msg=name)
 
 
 def test_a_solver_that_did_not_converge_says_so(
