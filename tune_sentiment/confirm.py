@@ -13,7 +13,7 @@ import ray
 
 from tune_sentiment.config import Resources
 from tune_sentiment.data import load_test
-from tune_sentiment.durable import read_json, write_table
+from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder, TrialRecord, best_trial, flat
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
@@ -133,10 +133,11 @@ def _has_ended(record: Mapping[str, Any] | None) -> bool:
 
 
 def _needs_training(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
+    if record is None:
+        return True
     if _has_ended(record):
         return False
-    is_trained = record is not None and record["status"] == "finished"
-    return not (is_trained and folder.tensors_file(str(record["key"])).exists())  # type: ignore[index]
+    return record["status"] != "finished" or not folder.tensors_file(record["key"]).exists()
 
 
 def _best_run(study: Study, folder: StudyFolder, wanted: Sequence[Proposal]) -> Any:
@@ -196,7 +197,7 @@ def _open_test(
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
         _check_read_back(record, evaluate(on_validation, "val")["val_accuracy"])
         for name, predictions in (("validation", on_validation), ("test", on_test)):
-            _write_predictions(folder.predictions_file(record["key"], name), predictions)
+            folder.write_predictions(record["key"], name, predictions)
         folder.write_confirmation({**record, **evaluate(on_test, "test")})
 
 
@@ -235,24 +236,3 @@ def _export(study: Study, folder: StudyFolder, proposal: Proposal) -> None:
     slots = whole_node(study.device)
     tensors, target = folder.tensors_file(proposal.key).resolve(), folder.winner.resolve()
     ray.get(remotely(export, slots, trial_setup(study, slots), proposal, tensors, target))
-
-
-def _write_predictions(path: Path, made: Predictions) -> None:
-    """Rows of ``index, label, predicted, score, probabilities``.
-
-    The score is that of the positive class for two classes, else that of the predicted class: a
-    probability, or a decision value where there are none.
-    """
-    import pyarrow
-
-    chosen = np.ones_like(made.predicted) if made.num_classes == 2 else made.predicted
-    rows = len(made.labels)
-    none = pyarrow.nulls(rows, pyarrow.list_(pyarrow.float64()))
-    columns = {
-        "index": np.arange(rows),
-        "label": made.labels,
-        "predicted": made.predicted,
-        "score": made.scores[np.arange(rows), chosen],
-        "probabilities": none if made.probabilities is None else made.probabilities.tolist(),
-    }
-    write_table(path, columns)

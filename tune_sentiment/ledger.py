@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tune_sentiment.durable import read_json, write_json, write_text
+import numpy as np
+
+from tune_sentiment.durable import read_json, write_json, write_table, write_text
+from tune_sentiment.metrics import Predictions
 from tune_sentiment.proposal import Proposal
 
 SCHEMA = 1
@@ -146,6 +149,26 @@ class StudyFolder:
         rows = [{"proposal": proposal.as_dict()}, *lines]
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         write_text(self.path / part / f"{proposal.key}.jsonl", text)
+
+    def write_predictions(self, key: str, split: str, made: Predictions) -> None:
+        """Write a confirmation run's rows of ``index, label, predicted, score, probabilities``.
+
+        The score is that of the positive class for two classes, else that of the predicted class:
+        a probability, or a decision value where there are none.
+        """
+        import pyarrow
+
+        chosen = np.ones_like(made.predicted) if made.num_classes == 2 else made.predicted
+        rows = len(made.labels)
+        none = pyarrow.nulls(rows, pyarrow.list_(pyarrow.float64()))
+        columns = {
+            "index": np.arange(rows),
+            "label": made.labels,
+            "predicted": made.predicted,
+            "score": made.scores[np.arange(rows), chosen],
+            "probabilities": none if made.probabilities is None else made.probabilities.tolist(),
+        }
+        write_table(self.predictions_file(key, split), columns)
 
     def trials(self) -> list[dict[str, Any]]:
         """Every trial's record, by number."""

@@ -18,7 +18,7 @@ from tune_sentiment.data import data_fingerprint
 from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
 from tune_sentiment.ledger import SCHEMA, StudyFolder
-from tune_sentiment.methods import METHODS, Method, method_named
+from tune_sentiment.methods import METHODS, Method
 from tune_sentiment.metrics import Metric, metric_named
 from tune_sentiment.proposal import digest
 from tune_sentiment.source import Source
@@ -191,7 +191,7 @@ def resolve(config: StudyConfig, space: SearchSpace, source: Source) -> Study:
         UsageError: If a value is refused, or the method cannot be used with this backbone.
     """
     study = Study(config=config, space=space.pin(config.fixed), source=source)
-    method = method_named(config.method)
+    method = study.method
     for point in study.space.start or [{}]:
         params = {**point, **(study.space.fixed or {})}
         _, own = configuration.split(
