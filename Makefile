@@ -4,10 +4,10 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --cons
 RUN = .venv/bin/python run_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test test-fast clean
+.PHONY: help setup demo check format test test-fast test-faults test-faults-long clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -38,8 +38,15 @@ format: setup ## let ruff rewrite what it can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-test: test-fast ## all tests: the fast ones first, then those that start Ray
-	.venv/bin/pytest -m "slow and not gpu"
+test: test-fast ## all tests: the fast ones first, then those that start Ray, then the faults
+	.venv/bin/pytest -m "slow and not faults and not gpu"
+	.venv/bin/pytest -m "slow and faults"
+
+test-faults: setup ## harm searches in every way that is promised to be survived
+	.venv/bin/pytest -m faults --durations 5
+
+test-faults-long: setup ## the same, with the driver killed at 20 random moments
+	FAULT_KILLS=20 .venv/bin/pytest -m faults
 
 test-fast: setup ## the tests that need no Ray, under two minutes
 	.venv/bin/pytest -m "not slow and not gpu"

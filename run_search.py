@@ -14,11 +14,12 @@ from tune_sentiment.config import Resources, StudyConfig, owners
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment
-from tune_sentiment.errors import Terminated, TuneSentimentError, UsageError, unknown
+from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
 from tune_sentiment.methods import BASELINE, COMPARED, METHODS, method_named
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser
 from tune_sentiment.paths import exists, is_folder, user_path
+from tune_sentiment.signals import exit_code, listen
 
 if TYPE_CHECKING:
     from tune_sentiment.study import Study
@@ -159,9 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TuneSentimentError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt as end:
-        print("interrupted: the same command goes on where it ended", file=sys.stderr)
-        return 143 if isinstance(end, Terminated) else 130
+    except KeyboardInterrupt:
+        print("interrupted. Everything that ended is kept; go on with:", file=sys.stderr)
+        print(f"  {this_command(argv)}", file=sys.stderr)
+        return exit_code()
     return show(args, studies, results)
 
 
@@ -185,6 +187,12 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
     print(f"Next: {next_step(args, {s.method for s in loaded})}")
     return 1 if without else 0
+
+
+def this_command(argv: Sequence[str] | None) -> str:
+    """The command that is running, to be typed again."""
+    words = sys.argv[1:] if argv is None else argv
+    return f"{python_command()} run_search.py {shlex.join(words)}"
 
 
 def python_command() -> str:
@@ -214,4 +222,5 @@ def next_step(args: argparse.Namespace, compared: set[str]) -> str:
 
 
 if __name__ == "__main__":
+    listen()
     sys.exit(main())

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.durable import read_json
-from tune_sentiment.ledger import StudyFolder, best_trial
+from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.records import best_trial
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.load import LoadedStudy
-from tune_sentiment.ledger import STATUSES
 from tune_sentiment.markdown import harmless
 from tune_sentiment.methods import BASELINE
+from tune_sentiment.records import STATUSES
 
 NOT_MEASURED = "-"
 SMALL_TEST = 200  # below, the standard error of an accuracy near 80 % is over 3 points

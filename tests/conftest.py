@@ -81,6 +81,13 @@ def eight(tiny: Backbone) -> Tokens:
     return tokenise(tiny, GOOD + BAD, labels, 32)
 
 
+def repeat(tokens: Tokens, times: int) -> Tokens:
+    """The same texts several times over."""
+    offsets = np.concatenate([[0], np.cumsum(np.tile(tokens.lengths, times))])
+    labels = np.tile(tokens.labels, times)
+    return Tokens(np.tile(tokens.ids, times), offsets, labels, tokens.pad_id, tokens.max_length)
+
+
 @pytest.fixture
 def made_features() -> Callable[..., Features]:
     """Features of two classes that a line separates up to some noise."""

@@ -6,8 +6,9 @@ import pytest
 
 from tune_sentiment import durable as module
 from tune_sentiment.durable import write_json
-from tune_sentiment.ledger import RECORD_FIELDS, SCHEMA, StudyFolder, TrialRecord, best_trial, flat
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.proposal import Proposal, trial_key
+from tune_sentiment.records import RECORD_FIELDS, SCHEMA, Training, TrialRecord, best_trial, flat
 
 DESIGNED = [
     "schema",
@@ -96,8 +97,8 @@ def test_numbers_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
 def test_history_knows_ended_and_open_trials_by_number(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     diverged = {**line(4, 0.5), "status": "diverged"}
-    folder.write_evaluations(proposal(1), [line(3, 0.5), diverged])
-    folder.write_evaluations(proposal(0), [line(1, 0.6), line(2, 0.7)])
+    folder.write_training(Training(proposal(1), "now", [line(3, 0.5), diverged]))
+    folder.write_training(Training(proposal(0), "now", [line(1, 0.6), line(2, 0.7)]))
     folder.write_trial(record(0), proposal(0).params)
     first, second = folder.history()
     assert (first.proposal, first.status) == (proposal(0), "finished")

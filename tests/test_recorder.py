@@ -21,13 +21,13 @@ class Kept:
             write_record=lambda record, params: (
                 self.records.append(record) or self.params.append(dict(params))
             ),
-            write_evaluations=lambda p, lines: self.lines.update({p.key: list(lines)}),
+            write_training=lambda made: self.lines.update({made.proposal.key: list(made.lines)}),
             is_stopped=lambda key: key in stopped,
         )
 
     def start(self, key: str = "k", error: str | None = None) -> Any:
         proposal = Proposal(number=0, key=key, origin="sampler", params={"lr": 0.1}, seed=1)
-        trial = SimpleNamespace(config=proposal.as_dict(), get_error=lambda: error)
+        trial = SimpleNamespace(config=proposal.as_dict(), last_result={}, get_error=lambda: error)
         self.recorder.on_trial_start(0, [], trial)
         return trial
 

@@ -14,8 +14,9 @@ import pytest
 
 from tune_sentiment.data import load_test
 from tune_sentiment.datasets_table import DATASETS
-from tune_sentiment.ledger import RECORD_FIELDS, SCHEMA, StudyFolder
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import METHODS
+from tune_sentiment.records import RECORD_FIELDS, SCHEMA
 from tune_sentiment.winner import load_winner
 
 pytestmark = pytest.mark.slow
@@ -79,12 +80,13 @@ def test_each_trial_has_one_record_of_the_whole_schema(results: Path, method: st
     records = folder.trials()
     assert [record["number"] for record in records] == [0, 1, 2, 3]
     assert len({record["key"] for record in records}) == 4
+    lines = {training.proposal.key: training.lines for training in folder.trainings()}
     for record in records:
         assert set(RECORD_FIELDS) <= set(record)
         assert record["schema"] == SCHEMA
         assert record["study"] == folder.path.name
         assert record["status"] in ("finished", "pruned")
-        assert record["evaluations_run"] == len(folder.evaluations(record["key"])[1])
+        assert record["evaluations_run"] == len(lines[record["key"]])
     described = json.loads(folder.study_file.read_text())
     assert set(described["space"]["distributions"]) <= set(records[0])
     assert records[0]["origin"] == "start"
@@ -93,8 +95,9 @@ def test_each_trial_has_one_record_of_the_whole_schema(results: Path, method: st
 
 def test_the_best_evaluation_is_what_its_line_says(results: Path) -> None:
     folder = study(results, "lora")
+    made = {training.proposal.key: training.lines for training in folder.trainings()}
     for record in folder.trials():
-        lines = folder.evaluations(record["key"])[1]
+        lines = made[record["key"]]
         best = max(line["val_accuracy"] for line in lines)
         assert record["val_accuracy"] == best
         assert lines[record["best_evaluation"] - 1]["val_accuracy"] == best

@@ -9,7 +9,8 @@ from analysis.classes import confusion, per_class
 from analysis.load import LoadedStudy, by_comparison, load_studies
 from analysis.tables import comparison, markdown
 from tests.test_ledger import record
-from tune_sentiment.ledger import StudyFolder, flat
+from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.records import flat
 
 
 def description(method: str, **changes: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import repeat
 from tests.methods.test_contract import setup_for, start_of
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.train import LOSS_CHECK_STEPS, fit, parameter_groups
-from tune_sentiment.trainable import build_model, build_state
+from tune_sentiment.trial_setup import build_model, build_state
 
 
 def test_biases_and_norms_do_not_decay(tiny: Backbone) -> None:
@@ -116,13 +117,7 @@ def test_gradients_are_clipped(tiny: Backbone, eight: Tokens) -> None:
 def test_a_training_that_diverged_stops_long_before_the_next_evaluation(
     tiny: Backbone, eight: Tokens
 ) -> None:
-    many = Tokens(
-        np.tile(eight.ids, 5),
-        np.concatenate([[0], np.cumsum(np.tile(eight.lengths, 5))]),
-        np.tile(eight.labels, 5),
-        eight.pad_id,
-        eight.max_length,
-    )
+    many = repeat(eight, 5)
     state = build_state(setup_for("full", tiny), start_of("full", batch_size=1), 1, len(many))
     with torch.no_grad():
         state.model.classifier.bias.fill_(float("inf"))

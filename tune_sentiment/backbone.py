@@ -63,8 +63,10 @@ class Backbone:
             None, config=empty.config, state_dict=encoder, dtype="float32"
         )
 
-    def check(self, classes: Sequence[str], prepare: "Callable[[PreTrainedModel], None]") -> None:
-        """Try what a method does to the model on a copy without weights.
+    def num_trainable_params(
+        self, classes: Sequence[str], prepare: "Callable[[PreTrainedModel], None]"
+    ) -> int:
+        """What would train, found by trying the method on a copy of the model without weights.
 
         Raises:
             UsageError: If the method refuses the model.
@@ -73,7 +75,9 @@ class Backbone:
 
         quiet_transformers()
         with torch.device("meta"):
-            prepare(self._empty(classes))
+            model = self._empty(classes)
+            prepare(model)
+        return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
     def _empty(self, classes: Sequence[str]) -> "PreTrainedModel":
         """The model's modules without memory for their weights."""

@@ -1,11 +1,9 @@
 """What the command does with resolved studies: say what they are, or run them one after another."""
 
-import os
-import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import errno
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import ray
@@ -16,9 +14,12 @@ from tune_sentiment.data import load_train_val
 from tune_sentiment.errors import StartError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
-from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.progress import say
+from tune_sentiment.provenance import cores
 from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study, open_folder
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def search(studies: Sequence[Study], resources: Resources, results: Path) -> None:
@@ -26,8 +27,9 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
 
     Starts nothing when every study is complete.
     """
-    from tune_sentiment import confirm, tuner
+    from tune_sentiment import confirm, preflight, tuner
     from tune_sentiment.session import SharedInputs, ray_session
+    from tune_sentiment.workload import Inputs
 
     todo = [
         (study, StudyFolder(results / study.id))
@@ -35,13 +37,13 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         if not confirm.is_complete(study, StudyFolder(results / study.id))
     ]
     if not todo:
-        _say("every study is complete")
+        say("every study is complete")
         return
-    _make_folder(results)
+    preflight.check([study for study, _ in todo], resources, results)
     with ExitStack() as held:
         for _, folder in todo:
             held.enter_context(study_lock(folder.path))
-        _say("starting Ray")
+        say("starting Ray")
         held.enter_context(ray_session(resources))
         source, config = studies[0].source, studies[0].config
         train, validation = load_train_val(
@@ -51,37 +53,47 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
             seed=config.seed,
             planned=source.splits,
         )
-        inputs = tuner.Inputs(
+        inputs = Inputs(
             *(
                 SharedInputs(source.backbone, split, config.max_length, source.device)
                 for split in (train, validation)
             )
         )
-        _say(f"{source.dataset.name}: {describe_counts(studies[0])}")
+        say(f"{source.dataset.name}: {describe_counts(studies[0])}")
         if warning := shared_texts(studies[0]):
-            _say(warning)
+            say(warning)
         for study, folder in todo:
-            _say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
+            say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
         for study, folder in todo:
-            open_folder(study, results)
-            tuner.run(study, folder, inputs, resources)
-            confirm.confirm(study, folder, inputs, resources)
+            with _disk_errors(folder):
+                open_folder(study, results)
+                tuner.run(study, folder, inputs, resources)
+                confirm.confirm(study, folder, inputs, resources)
 
 
-def _make_folder(results: Path) -> None:
+@contextmanager
+def _disk_errors(folder: StudyFolder) -> Generator[None, None, None]:
+    """Say in one line that the disk takes no more.
+
+    Raises:
+        StartError: If the body fails so.
+    """
     try:
-        results.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=results):
-            pass
+        yield
     except OSError as error:
-        raise StartError(f"cannot write in {results}: {error.strerror}") from error
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise StartError(
+            f"cannot write in {folder.path}: {error.strerror}. Everything that ended before is "
+            "kept; the same command goes on once there is room"
+        ) from error
 
 
 def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resources) -> str:
     from ray.exceptions import RayError
 
     from tune_sentiment.session import remotely
-    from tune_sentiment.tuner import slots_for, trial_setup
+    from tune_sentiment.workload import slots_for, trial_setup
 
     trials, confirmations = _still_to_run(study, folder)
     slots = slots_for(study, resources, trials)
@@ -101,7 +113,7 @@ def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resourc
 
 def _still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
     from tune_sentiment.confirm import missing_confirmations
-    from tune_sentiment.tuner import missing_trials
+    from tune_sentiment.workload import missing_trials
 
     return missing_trials(study, folder), missing_confirmations(study, folder)
 
@@ -171,15 +183,13 @@ def shared_texts(study: Study) -> str | None:
 
 
 def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> str:
-    from tune_sentiment.session import Machine, plan_slots
+    from tune_sentiment.preflight import local_slots
     from tune_sentiment.tokens import tokenise
-    from tune_sentiment.tuner import trial_setup
+    from tune_sentiment.workload import trial_setup
 
     source, config = study.source, study.config
     trials, confirmations = _still_to_run(study, folder)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    here = Machine(cores=cores(), cards=gpus(), memory=memory)
-    slots = plan_slots(resources, here, study.device, max(1, trials), source.backbone.weights_bytes)
+    slots = local_slots(study, resources, trials)
     train, _ = load_train_val(
         source.dataset, mirror=source.mirror, train_samples=config.train_samples, seed=config.seed
     )
@@ -187,7 +197,3 @@ def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> st
     setup, params = trial_setup(study, slots), typical_params(study)
     measured = calibrate(setup, params, config.seed, tokens)
     return _forecast(study, measured, trials, confirmations, slots.concurrency)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

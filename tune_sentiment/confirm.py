@@ -4,7 +4,6 @@ The only file that loads test texts with their labels.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,19 @@ import ray
 from tune_sentiment.config import Resources
 from tune_sentiment.data import load_test
 from tune_sentiment.durable import read_json
-from tune_sentiment.ledger import StudyFolder, TrialRecord, best_trial, flat
+from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
 from tune_sentiment.recorder import Recorder
+from tune_sentiment.records import TrialRecord, best_trial, flat
 from tune_sentiment.session import SharedInputs, remotely, whole_node
 from tune_sentiment.splits import check_unchanged
 from tune_sentiment.study import Study
-from tune_sentiment.trainable import TrialSetup
-from tune_sentiment.tuner import Inputs, missing_trials, run_fixed, trial_setup
+from tune_sentiment.trial_setup import TrialSetup
+from tune_sentiment.tuner import run_fixed
 from tune_sentiment.winner import WINNER_FILE, export, load_classifier
+from tune_sentiment.workload import Inputs, missing_trials, trial_setup
 
 READ_BACK_TOLERANCE = 0.01  # another device may round a few texts to the other side
 
@@ -90,18 +91,13 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
     known = _known(folder)
     missing = [p for p in wanted if _needs_training(known.get(p.key), folder)]
     if missing:
-        recorder = Recorder(
-            study_id=study.id,
-            defaults=study.defaults,
-            write_record=partial(_write_trained, folder, winner["key"]),
-            write_evaluations=partial(folder.write_evaluations, part="confirm"),
-        )
         run_fixed(
             study,
+            folder,
             inputs,
             resources,
             missing,
-            recorder,
+            lambda: _recorder(study, folder, winner["key"], [p.key for p in missing]),
             title=f"{study.config.method}: confirming trial {winner['number']}",
             storage=folder.path / "ray" / "confirm",
             keep=folder.confirm.resolve(),
@@ -156,11 +152,25 @@ def _is_kept(folder: StudyFolder, run: Mapping[str, Any]) -> bool:
     return file.exists() and read_json(file)["key"] == run["key"]
 
 
-def _write_trained(
-    folder: StudyFolder, trial_key: str, record: TrialRecord, params: Mapping[str, Any]
-) -> None:
-    untested = dict.fromkeys(_test_names(), None)
-    folder.write_confirmation({**flat(record, params), "trial_key": trial_key, **untested})
+def _recorder(
+    study: Study, folder: StudyFolder, trial_key: str, missing: Sequence[str]
+) -> Recorder:
+    """A recorder of confirmation runs that knows those an earlier session left open."""
+
+    def write_record(record: TrialRecord, params: Mapping[str, Any]) -> None:
+        untested = dict.fromkeys(_test_names(), None)
+        folder.write_confirmation({**flat(record, params), "trial_key": trial_key, **untested})
+        folder.drop_checkpoints(record.key)
+
+    known = _known(folder)
+    begun = folder.trainings(CONFIRMATIONS)
+    return Recorder(
+        study_id=study.id,
+        defaults=study.defaults,
+        write_record=write_record,
+        write_training=lambda training: folder.write_training(training, CONFIRMATIONS),
+        begun=[t for t in begun if t.proposal.key in missing and t.proposal.key not in known],
+    )
 
 
 def _test_names() -> list[str]:

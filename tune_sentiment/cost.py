@@ -38,7 +38,7 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
 
     from tune_sentiment.classifiers import NeuralClassifier
     from tune_sentiment.tokens import training_batches
-    from tune_sentiment.trainable import build_state
+    from tune_sentiment.trial_setup import build_state
 
     torch.set_num_threads(setup.num_threads)
     state = build_state(setup, params, seed, len(train))

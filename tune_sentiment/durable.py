@@ -6,9 +6,13 @@ A reader sees the old content or the new, never a part.
 import io
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+UNFINISHED = ".tmp"
 
 
 def read_json(path: Path) -> Any:
@@ -37,15 +41,44 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one beside it, flushed to the disk before the rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    """Write a file, whole or not at all."""
+    with writing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+@contextmanager
+def writing(path: Path) -> Generator[Path, None, None]:
+    """A temporary file for the body to write; it takes the name once it is on the disk."""
+    make_folder(path.parent)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        yield unfinished
+        _flush(unfinished)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     _flush(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; their names, too, are on the disk before the return."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _flush(folder.parent)
+
+
+def remove_unfinished(folder: Path, keep: Path) -> None:
+    """Delete the temporary files and folders that killed processes left, except below ``keep``."""
+    for path in list(folder.rglob(f".*{UNFINISHED}")):
+        if path.is_relative_to(keep):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:

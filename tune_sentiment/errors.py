@@ -25,8 +25,8 @@ class StartError(TuneSentimentError, RuntimeError):
     exit_code = 3
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: the command ends as after Ctrl-C, with another exit code."""
+class Escape(BaseException):
+    """Carries an error, its cause, out through a library that catches every ``Exception``."""
 
 
 def unknown(kind: str, value: object, known: Iterable[str], *, plural: str) -> UsageError:

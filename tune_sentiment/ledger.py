@@ -5,73 +5,27 @@ writes it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tune_sentiment.durable import read_json, write_json, write_table, write_text
+from tune_sentiment.durable import (
+    read_json,
+    remove_unfinished,
+    write_json,
+    write_table,
+    write_text,
+)
 from tune_sentiment.metrics import Predictions
 from tune_sentiment.proposal import Proposal
+from tune_sentiment.records import Training, TrialRecord, flat
 
-SCHEMA = 1
-SCORED_STATUSES = ("finished", "pruned")
-STATUSES = (*SCORED_STATUSES, "diverged", "oom", "failed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialRecord:
-    """One ended training: flat JSON beside the hyperparameters, ``None`` where not measured.
-
-    Metrics are those of the best evaluation. ``peak_memory_bytes`` is the process' resident size
-    on a CPU and the tensors' on a GPU. ``features_seconds`` is what the frozen features behind a
-    trial took to compute, once. Seconds and rates cover the whole training.
-    """
-
-    schema: int
-    study: str
-    number: int
-    key: str
-    origin: str
-    status: str
-    error: str | None
-    seed: int
-    evaluations_run: int
-    epochs_run: float | None
-    best_evaluation: int | None
-    val_accuracy: float | None
-    val_precision: float | None
-    val_recall: float | None
-    val_f1: float | None
-    val_macro_precision: float | None
-    val_macro_recall: float | None
-    val_macro_f1: float | None
-    val_loss: float | None
-    train_loss: float | None
-    train_seconds: float | None
-    eval_seconds: float | None
-    features_seconds: float | None
-    train_samples_per_second: float | None
-    train_steps_per_second: float | None
-    peak_memory_bytes: int | None
-    num_trainable_params: int | None
-    num_total_params: int | None
-    converged: bool | None
-    started_at: str
-    ended_at: str
-    host: str | None
-    device: str | None
-    num_threads: int | None
-    precision: str | None
-    micro_batch_size: int | None
-    accumulation: int | None
-    commit: str | None
-    versions: str
-
-
-RECORD_FIELDS = tuple(field.name for field in fields(TrialRecord))
+TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluations
+CONFIRMATIONS = "confirm"
 
 
 @dataclass(frozen=True)
@@ -103,9 +57,14 @@ class StudyFolder:
         return self.path / "study.json"
 
     @property
+    def checkpoints(self) -> Path:
+        """States of open trainings, in a folder for each key; written by workers."""
+        return self.path / "checkpoints"
+
+    @property
     def confirm(self) -> Path:
         """Confirmation runs: ``<trial's key>-<seed>.json`` and what belongs to it."""
-        return self.path / "confirm"
+        return self.path / CONFIRMATIONS
 
     @property
     def winner(self) -> Path:
@@ -142,13 +101,21 @@ class StudyFolder:
         """Write a confirmation run's record: after its training, and again with its test score."""
         write_json(self.confirm / f"{record['key']}.json", record)
 
-    def write_evaluations(
-        self, proposal: Proposal, lines: list[dict[str, Any]], part: str = "evaluations"
-    ) -> None:
+    def write_training(self, training: Training, part: str = TRIALS) -> None:
         """Write a training's evaluations whole; the first line is what was proposed."""
-        rows = [{"proposal": proposal.as_dict()}, *lines]
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-        write_text(self.path / part / f"{proposal.key}.jsonl", text)
+        head = {"proposal": training.proposal.as_dict(), "started_at": training.started_at}
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in [head, *training.lines])
+        write_text(self.path / part / f"{training.proposal.key}.jsonl", text)
+
+    def drop_checkpoints(self, key: str) -> None:
+        """Delete the states of a training that has ended."""
+        shutil.rmtree(self.checkpoints / key, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Delete what a killed process left: unfinished files, states of ended trainings."""
+        remove_unfinished(self.path, keep=self.path / "ray")
+        for record in [*self.trials(), *self.confirmations()]:
+            self.drop_checkpoints(record["key"])
 
     def write_predictions(self, key: str, split: str, made: Predictions) -> None:
         """Write a confirmation run's rows of ``index, label, predicted, score, probabilities``.
@@ -178,23 +145,27 @@ class StudyFolder:
         """Every confirmation run's record, by file name."""
         return [read_json(path) for path in sorted(self.confirm.glob("*.json"))]
 
-    def evaluations(self, key: str) -> tuple[Proposal, list[dict[str, Any]]]:
-        """What was proposed under a key, and its evaluations so far."""
-        text = (self.path / "evaluations" / f"{key}.jsonl").read_text(encoding="utf-8")
-        first, *rest = [json.loads(line) for line in text.splitlines()]
-        return Proposal.from_dict(first["proposal"]), rest
+    def trainings(self, part: str = TRIALS) -> list[Training]:
+        """Every training that was ever begun, by number."""
+        made = []
+        for path in (self.path / part).glob("*.jsonl"):
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            proposal = Proposal.from_dict(rows[0]["proposal"])
+            made.append(Training(proposal, rows[0]["started_at"], rows[1:]))
+        return sorted(made, key=lambda training: training.proposal.number)
 
     def history(self) -> list[PastTrial]:
-        """Every trial that was ever begun, by number."""
+        """Every trial that was ever begun, by number, as sampler and scheduler need it."""
         ended = {record["key"]: record["status"] for record in self.trials()}
-        past = []
-        for path in sorted((self.path / "evaluations").glob("*.jsonl")):
-            proposal, rows = self.evaluations(path.stem)
-            scored = [row for row in rows if row["status"] in ("running", "finished")]
-            objectives = tuple(row["objective"] for row in scored)
-            sequences = tuple(row["sequence"] for row in scored)
-            past.append(PastTrial(proposal, ended.get(proposal.key), objectives, sequences))
-        return sorted(past, key=lambda trial: trial.proposal.number)
+        return [
+            PastTrial(
+                training.proposal,
+                ended.get(training.proposal.key),
+                tuple(line["objective"] for line in training.evaluations),
+                tuple(line["sequence"] for line in training.evaluations),
+            )
+            for training in self.trainings()
+        ]
 
     def log_test_opening(self, entry: Mapping[str, Any]) -> None:
         """Note that the test split was opened, in ``test-openings.jsonl``."""
@@ -206,28 +177,3 @@ class StudyFolder:
         """How often the test split was opened for this study."""
         path = self.path / "test-openings.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
-
-
-def best_trial(records: Iterable[Mapping[str, Any]], metric: str, mode: str) -> Any:
-    """The record with the best searched metric, the earlier of two equal ones; or ``None``.
-
-    Only trials that finished or were ended early can win: one that diverged later did not train.
-    """
-    sign = 1 if mode == "max" else -1
-    able = [r for r in records if r["status"] in SCORED_STATUSES and r[metric] is not None]
-    return max(able, key=lambda r: (sign * r[metric], -r["number"]), default=None)
-
-
-def flat(record: TrialRecord, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as it is written: identity, hyperparameters by name, everything else.
-
-    Raises:
-        ValueError: If a hyperparameter has the name of a field of the record.
-    """
-    values = asdict(record)
-    if clash := set(values) & set(params):
-        raise ValueError(f"hyperparameters named like fields of the record: {sorted(clash)}")
-    names = list(values)
-    cut = names.index("seed")
-    head = {name: values[name] for name in names[:cut]}
-    return {**head, **params, **{name: values[name] for name in names[cut:]}}

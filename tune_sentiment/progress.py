@@ -1,5 +1,6 @@
 """What a person sees while trainings run: a live table in a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from rich.text import Text
 
 SHOWN_ENDED = 12
 STYLES = {"finished": "green", "pruned": "yellow", "running": "cyan"}
+
+
+def say(line: str) -> None:
+    """Tell the user something beside the results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def readable(value: object) -> str:
@@ -122,6 +128,11 @@ class Progress(Callback):
         if row.status == "running":
             row.status = "pruned" if self.is_stopped(trial.config["key"]) else "open"
         self._ended(row)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Say that a training lost its worker and goes on in another one."""
+        number = trial.config["number"]
+        self.say(f"{self.noun} {number} lost its worker and goes on from its last checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Show a training that failed."""

@@ -1,17 +1,16 @@
 """Turns what Ray tells the driver into the ledger's records: one record for each ended training."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune import Callback
 
-from tune_sentiment import provenance
-from tune_sentiment.ledger import RECORD_FIELDS, SCHEMA, TrialRecord
+from tune_sentiment.errors import Escape
 from tune_sentiment.proposal import Proposal
-from tune_sentiment.provenance import now
+from tune_sentiment.records import Training, TrialRecord
 
-LINE_FIELDS = ("epochs_run", "train_seconds", "eval_seconds", "train_loss", "train_loss_curve")
+LONGEST_ERROR = 500
 
 
 class Recorder(Callback):
@@ -24,9 +23,10 @@ class Recorder(Callback):
         study_id: Named in every record.
         defaults: Hyperparameters that no proposal names.
         write_record: Takes a record and its hyperparameters.
-        write_evaluations: Takes a proposal and its evaluations so far.
+        write_training: Takes a training with its evaluations so far.
         is_stopped: Whether the scheduler ended the training with a key.
         sequence: Evaluations that the study has made before.
+        begun: Trainings that an earlier session left open.
     """
 
     def __init__(
@@ -35,110 +35,98 @@ class Recorder(Callback):
         study_id: str,
         defaults: Mapping[str, Any],
         write_record: Callable[[TrialRecord, Mapping[str, Any]], None],
-        write_evaluations: Callable[[Proposal, list[dict[str, Any]]], None],
+        write_training: Callable[[Training], None],
         is_stopped: Callable[[str], bool] = lambda key: False,
         sequence: int = 0,
+        begun: Iterable[Training] = (),
     ) -> None:
         self.study_id, self.defaults = study_id, defaults
-        self.write_record, self.write_evaluations = write_record, write_evaluations
+        self.write_record, self.write_training = write_record, write_training
         self.is_stopped = is_stopped
         self.sequence = sequence
-        self.lines: dict[str, list[dict[str, Any]]] = {}
-        self.last: dict[str, dict[str, Any]] = {}
-        self.started: dict[str, str] = {}
+        self.trainings = {training.proposal.key: training for training in begun}
+        self.running: dict[str, int | None] = {}  # and the process that it runs in
+        self.reported: set[str] = set()
+        self.ended: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy of every callback and never reads it."""
         return {}
 
+    def close_ended(self) -> None:
+        """Record trainings whose end is known but was not written any more.
+
+        The command can be killed between an evaluation and what follows from it: the training's
+        own end, or the scheduler's decision to stop it.
+        """
+        for training in list(self.trainings.values()):
+            if status := self._end_of(training):
+                self._record(training, status)
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note what was proposed, so that an open training can go on later."""
-        self._begin(Proposal.from_dict(trial.config))
+        with _escaping():
+            training = self._training(trial)
+            self.running[training.proposal.key] = (trial.last_result or {}).get("pid")
+            self.reported.discard(training.proposal.key)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Note an evaluation."""
-        proposal = Proposal.from_dict(trial.config)
-        details = result["details"]
-        self.sequence += 1
-        self.last[proposal.key] = result
-        self.lines[proposal.key].append(
-            {
-                "evaluation": result["evaluation"],
-                "sequence": self.sequence,
-                "status": result["status"],
-                "objective": _finite(result["objective"]),
-                **{name: details.get(name) for name in LINE_FIELDS},
-                **details.get("metrics", {}),
-            }
-        )
-        self.write_evaluations(proposal, self.lines[proposal.key])
+        with _escaping():
+            training = self._training(trial)
+            self.reported.add(training.proposal.key)
+            if training.note(result, self.sequence + 1):
+                self.sequence += 1
+                self.write_training(training)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record how a training ended."""
-        proposal = Proposal.from_dict(trial.config)
-        last = self.last.get(proposal.key)
-        if last is None:
-            self._record(proposal, "failed", "the trial ended without a report")
-        elif last["status"] != "running":
-            self._record(proposal, last["status"], last["details"].get("error"))
-        elif self.is_stopped(proposal.key):
-            self._record(proposal, "pruned", None)
+        with _escaping():
+            training = self._training(trial)
+            self.running.pop(training.proposal.key, None)
+            if status := self._end_of(training):
+                self._record(training, status)
+            elif training.proposal.key not in self.reported:
+                self._record(training, "failed", "the trial ended without a report")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Record a training that raised or whose worker died."""
-        lines = str(trial.get_error() or "unknown error").strip().splitlines()
-        self._record(Proposal.from_dict(trial.config), "failed", lines[-1][:500])
+        """Record a training that raised, or lost its worker for the last time."""
+        with _escaping():
+            training = self._training(trial)
+            self.running.pop(training.proposal.key, None)
+            lines = str(trial.get_error() or "unknown error").strip().splitlines()
+            self._record(training, self._end_of(training) or "failed", lines[-1])
 
-    def _begin(self, proposal: Proposal) -> None:
-        self.lines[proposal.key] = []
-        self.started[proposal.key] = now()
-        self.write_evaluations(proposal, [])
+    def end(self, key: str, status: str, error: str) -> None:
+        """Record a training that is to be left out from now on."""
+        self._record(self.trainings[key], status, error)
 
-    def _record(self, proposal: Proposal, status: str, error: str | None) -> None:
-        if proposal.key not in self.lines:  # its worker never came up
-            self._begin(proposal)
-        lines = self.lines[proposal.key]
-        scored = [line for line in lines if line["objective"] is not None and _has_metrics(line)]
-        best = self._best(scored)
-        details = self.last.get(proposal.key, {}).get("details", {})
-        values = dict.fromkeys(RECORD_FIELDS)
-        values |= {name: details[name] for name in RECORD_FIELDS if name in details}
-        if best is not None:
-            values |= {name: best.get(name) for name in RECORD_FIELDS if name.startswith("val_")}
-            values["train_loss"] = best.get("train_loss")
-        values |= {
-            "schema": SCHEMA,
-            "study": self.study_id,
-            "number": proposal.number,
-            "key": proposal.key,
-            "origin": proposal.origin,
-            "status": status,
-            "error": error,
-            "seed": proposal.seed,
-            "evaluations_run": len(lines),
-            "best_evaluation": None if best is None else best["evaluation"],
-            "started_at": details.get("started_at") or self.started[proposal.key],
-            "ended_at": now(),
-            "commit": provenance.commit(),
-            "versions": provenance.versions(),
-        }
-        record = TrialRecord(**{k: _finite(v) for k, v in values.items()})
-        self.write_record(record, {**self.defaults, **proposal.params})
+    def _training(self, trial: Any) -> Training:
+        """The training behind Ray's trial; a new one is written down at once."""
+        proposal = Proposal.from_dict(trial.config)
+        if proposal.key not in self.trainings:
+            self.trainings[proposal.key] = Training(proposal)
+            self.write_training(self.trainings[proposal.key])
+        return self.trainings[proposal.key]
 
-    def _best(self, lines: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """The first evaluation that reached the training's best objective."""
-        if not lines:
-            return None
-        goal = lines[-1]["objective"]  # objectives are running bests
-        return next(line for line in lines if line["objective"] == goal)
+    def _end_of(self, training: Training) -> str | None:
+        """How a training ended by its own account or the scheduler's; ``None`` if it is open."""
+        is_stopped = bool(training.lines) and self.is_stopped(training.proposal.key)
+        return training.status or ("pruned" if is_stopped else None)
+
+    def _record(self, training: Training, status: str, error: str | None = None) -> None:
+        shown = error[:LONGEST_ERROR] if error and status in ("failed", "oom") else None
+        self.write_record(*training.record(self.study_id, status, shown, self.defaults))
+        self.ended.add(training.proposal.key)
+        del self.trainings[training.proposal.key]
 
 
-def _has_metrics(line: dict[str, Any]) -> bool:
-    return line.get("val_accuracy") is not None
-
-
-def _finite(value: Any) -> Any:
-    """The value, or ``None`` for a float that JSON cannot hold."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+@contextmanager
+def _escaping() -> Generator[None, None, None]:
+    """Carry an error of the ledger out through Ray Tune, which would take it for the trial's."""
+    try:
+        yield
+    except Exception as error:
+        raise Escape from error

@@ -79,8 +79,8 @@ class Asha(AsyncHyperBandScheduler):
         super().on_trial_add(tune_controller, _known_as(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Go on or stop. A trial that diverged or ran out of memory ends by itself."""
-        if result["status"] in ("diverged", "oom"):
+        """Go on or stop. A trial that diverged, failed or ran out of memory ends by itself."""
+        if result["status"] not in ("running", "finished"):
             return str(TrialScheduler.CONTINUE)
         decision = str(super().on_trial_result(tune_controller, _known_as(trial), result))
         self.decisions[trial.config["key"]] = decision

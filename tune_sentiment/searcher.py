@@ -48,7 +48,7 @@ class Search(Searcher):
         self.asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
         self.values: dict[str, dict[int, float]] = {}
         self.outcomes: dict[str, tuple[str, dict[int, float]]] = {}
-        self.open = {trial.proposal.key: trial.proposal for trial in past if trial.status is None}
+        self.open = {trial.proposal.key: trial for trial in past if trial.status is None}
         self.next_number = 1 + max((t.proposal.number for t in past), default=-1)
         self.is_exhausted = False
         self._refill(past)
@@ -110,26 +110,29 @@ class Search(Searcher):
                 self.study.tell(trial, state=TrialState.FAIL)
                 must_wait = True
             else:
-                proposal = self.open.pop(key, None)
-                if proposal is None:
-                    starts = [dict(point) for point in self.space.start] or [{}]
-                    is_start = trial.params in starts
-                    proposal = Proposal(
-                        number=self.next_number,
-                        key=key,
-                        origin="start" if is_start else "sampler",
-                        params=params,
-                        seed=self.seed,
-                        repeats=tuple(repeats),
-                    )
-                    self.next_number += 1
+                begun = self.open.pop(key, None)
+                proposal = begun.proposal if begun else self._propose(key, trial, params, repeats)
                 self.asked[trial_id] = (trial, proposal)
-                self.values[trial_id] = {}
+                self.values[trial_id] = dict(enumerate(begun.objectives if begun else (), start=1))
                 return proposal.as_dict()
         if must_wait:
             return None
         self.is_exhausted = True
         return Searcher.FINISHED
+
+    def _propose(
+        self, key: str, trial: optuna.Trial, params: dict[str, Any], repeats: Sequence[str]
+    ) -> Proposal:
+        starts = [dict(point) for point in self.space.start] or [{}]
+        number, self.next_number = self.next_number, self.next_number + 1
+        return Proposal(
+            number=number,
+            key=key,
+            origin="start" if trial.params in starts else "sampler",
+            params=params,
+            seed=self.seed,
+            repeats=tuple(repeats),
+        )
 
     def _ask(self) -> optuna.Trial:
         begun = sum(

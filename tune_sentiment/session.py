@@ -1,25 +1,24 @@
 """A Ray session, and what is shared through its object store: tokens and features, made once."""
 
 import logging
-import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import ray
 
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import Resources
 from tune_sentiment.environment import set_environment
-from tune_sentiment.errors import StartError, Terminated
+from tune_sentiment.errors import StartError
 from tune_sentiment.methods import Method
+from tune_sentiment.signals import listen
+from tune_sentiment.slots import Machine, Slots
 from tune_sentiment.splits import Split
 
 OBJECT_STORE_BYTES = 1 << 30
-PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
-TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
 
 
 @contextmanager
@@ -44,47 +43,11 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise StartError(f"Ray does not start at '{resources.address}': {first}") from error
-    signal.signal(signal.SIGTERM, _terminate)  # Ray's own handler ends without a word
+    listen()  # again: Ray has put a handler of its own in place
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise Terminated
-
-
-@dataclass(frozen=True)
-class Slots:
-    """How many trainings run at once, and what each gets.
-
-    Args:
-        concurrency: Trainings at a time.
-        cpus: CPU threads of each.
-        gpus: GPUs of each.
-    """
-
-    concurrency: int
-    cpus: int
-    gpus: float
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What one node of the cluster has, the one with the most.
-
-    Args:
-        cores: CPU cores of that node.
-        cards: GPUs of that node.
-        memory: Bytes for workers on that node.
-        nodes: How many nodes there are.
-    """
-
-    cores: int
-    cards: float
-    memory: float
-    nodes: int = 1
 
 
 def machine() -> Machine:
@@ -96,41 +59,6 @@ def machine() -> Machine:
         memory=max(node.get("memory", 0.0) for node in nodes),
         nodes=sum(node.get("CPU", 0) > 0 for node in nodes),
     )
-
-
-def plan_slots(
-    resources: Resources, there: Machine, device: str, trainings: int, weights_bytes: int = 0
-) -> Slots:
-    """Share cores and GPUs among trainings; few trainings get more cores each.
-
-    On CPUs every core runs a training of its own where there are enough of them and memory for
-    all: threads that share one small matrix product wait for each other.
-
-    Args:
-        resources: What was asked for.
-        there: What there is.
-        device: Where the trainings run, ``cpu`` or ``cuda``.
-        trainings: How many there are to run.
-        weights_bytes: Size of the backbone, for the estimate of memory.
-
-    Raises:
-        StartError: If more is asked for than there is.
-    """
-    asked = resources.gpus_per_trial
-    if asked is not None and asked > there.cards:
-        raise StartError(f"{asked:g} GPUs asked for a trial, {there.cards:g} on a node")
-    if (resources.cpus_per_trial or 1) > there.cores:
-        raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
-    gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
-    if gpus:
-        fitting = int(there.cards / gpus)
-    else:
-        fitting = there.cores // (resources.cpus_per_trial or 1)
-        per_training = PROCESS_BYTES + TRAINING_COPIES * weights_bytes
-        fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
-    each = max(1, min(resources.concurrency or fitting * there.nodes, fitting, trainings))
-    concurrency = max(1, min(resources.concurrency or each * there.nodes, trainings))
-    return Slots(concurrency, resources.cpus_per_trial or max(1, there.cores // each), gpus)
 
 
 def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:

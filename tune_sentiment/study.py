@@ -5,7 +5,9 @@ command finds its study again on any machine and with any number of workers.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from tune_sentiment.config import StudyConfig
 from tune_sentiment.data import data_fingerprint
 from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
-from tune_sentiment.ledger import SCHEMA, StudyFolder
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import METHODS, Method
 from tune_sentiment.metrics import Metric, metric_named
 from tune_sentiment.proposal import digest
+from tune_sentiment.records import SCHEMA
 from tune_sentiment.source import Source
 from tune_sentiment.space import SearchSpace
 from tune_sentiment.splits import SPLITS, check_subset_size
@@ -119,6 +122,32 @@ class Study:
         named = {*self.space.params, *(self.space.fixed or {})}
         return {name: value for name, value in held.items() if name not in named}
 
+    def own_hyperparameters(self, point: Mapping[str, Any]) -> Any:
+        """The method's own hyperparameters at a point of the space.
+
+        Raises:
+            UsageError: If a value is refused.
+        """
+        is_neural = self.method.is_neural
+        params = {**point, **(self.space.fixed or {})}
+        plan = {**self.plan, "seed": self.config.seed} if is_neural else {}
+        hyperparameters = self.method.hyperparameters
+        return configuration.split(params, hyperparameters, is_neural=is_neural, **plan)[1]
+
+    @cached_property
+    def num_trainable_params(self) -> int:
+        """What trains at the first start point; 0 for a closed-form method.
+
+        Raises:
+            UsageError: If the method cannot be used with this backbone.
+        """
+        prepare = self.method.prepare
+        if prepare is None:
+            return 0
+        own = self.own_hyperparameters(next(iter(self.space.start), {}))
+        classes = self.source.dataset.classes
+        return self.source.backbone.num_trainable_params(classes, lambda m: prepare(m, own))
+
     def comparison_of(self) -> dict[str, Any]:
         """What studies must share to stand in one table."""
         return {
@@ -191,18 +220,9 @@ def resolve(config: StudyConfig, space: SearchSpace, source: Source) -> Study:
         UsageError: If a value is refused, or the method cannot be used with this backbone.
     """
     study = Study(config=config, space=space.pin(config.fixed), source=source)
-    method = study.method
     for point in study.space.start or [{}]:
-        params = {**point, **(study.space.fixed or {})}
-        _, own = configuration.split(
-            params,
-            method.hyperparameters,
-            is_neural=method.is_neural,
-            **({**study.plan, "seed": config.seed} if method.is_neural else {}),
-        )
-    if method.prepare is not None:
-        prepare = method.prepare
-        source.backbone.check(source.dataset.classes, lambda model: prepare(model, own))
+        study.own_hyperparameters(point)
+    _ = study.num_trainable_params
     return study
 
 

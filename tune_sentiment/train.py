@@ -6,7 +6,7 @@ a training by not asking for the next evaluation.
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ class TrainState:
         evaluation: Evaluations made.
         train_seconds: Spent in training steps.
         eval_seconds: Spent in evaluations.
+        losses: Mean loss of each step since the last evaluation, on the model's device.
     """
 
     model: "PreTrainedModel"
@@ -56,6 +57,7 @@ class TrainState:
     evaluation: int = 0
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
+    losses: list[torch.Tensor] = field(default_factory=list)
     trainable: list[torch.nn.Parameter] = field(default_factory=list)
 
     @classmethod
@@ -143,7 +145,11 @@ def parameter_groups(model: "PreTrainedModel", config: TrialConfig) -> list[dict
 
 
 def fit(
-    state: TrainState, train: Inputs, validation: Inputs, evaluations: int | None = None
+    state: TrainState,
+    train: Inputs,
+    validation: Inputs,
+    evaluations: int | None = None,
+    save: Callable[[], None] = lambda: None,
 ) -> Generator[Evaluation, None, None]:
     """Train on, and yield each evaluation as it is made.
 
@@ -152,6 +158,8 @@ def fit(
         train: Training items.
         validation: Validation items.
         evaluations: Stop after this many in all; the schedule stays that of all planned ones.
+        save: Called between two steps, when the state is one to go on from. After an evaluation
+            that is when the caller asks for the next one: it has taken note of this one.
     """
     config = state.config
     last = min(evaluations or config.planned_evaluations, config.planned_evaluations)
@@ -160,17 +168,19 @@ def fit(
         # 1. train up to the next evaluation
         started = time.perf_counter()
         until = (state.evaluation + 1) * state.epoch_steps // config.evaluations_per_epoch
-        losses: list[torch.Tensor] = []
         is_finite = True
         state.model.train()
         for items in state.batches(train.lengths, until):
-            losses.append(state.take_step(train, items))
-            if len(losses) % LOSS_CHECK_STEPS == 0 or state.step == until:
-                is_finite = bool(torch.stack(losses[-LOSS_CHECK_STEPS:]).isfinite().all())
+            state.losses.append(state.take_step(train, items))
+            if len(state.losses) % LOSS_CHECK_STEPS == 0 or state.step == until:
+                is_finite = bool(torch.stack(state.losses[-LOSS_CHECK_STEPS:]).isfinite().all())
+                state.train_seconds += time.perf_counter() - started
                 if not is_finite:
                     break
-        curve = torch.stack(losses).tolist() if losses else []
-        state.train_seconds += time.perf_counter() - started
+                save()
+                started = time.perf_counter()
+        curve = torch.stack(state.losses).tolist() if state.losses else []
+        state.losses = []
         # 2. evaluate
         started = time.perf_counter()
         scores = classifier.scores(validation) if is_finite else np.full((1, 2), np.nan)
@@ -199,8 +209,9 @@ def fit(
             steps=state.step,
             classifier=classifier if is_finite else None,
         )
-        if not is_finite:
+        if status != "running":
             return
+        save()
 
 
 def _curve(losses: list[float]) -> list[float]:

@@ -7,18 +7,19 @@ A report is what the driver needs to decide and to record: ``status``, ``evaluat
 import contextlib
 import gc
 import math
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+import sys
+import traceback
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import split
 from tune_sentiment.durable import write_bytes
 from tune_sentiment.methods import METHODS
-from tune_sentiment.metrics import metric_named
+from tune_sentiment.metrics import Mode, metric_named
 from tune_sentiment.proposal import Proposal
-from tune_sentiment.provenance import device_name, host, now
+from tune_sentiment.provenance import device_name, host
+from tune_sentiment.trial_setup import TrialSetup, build_state
 
 # What torch says in a plain RuntimeError: its CPU allocator, late CUDA errors, cuBLAS.
 OUT_OF_MEMORY_WORDS = (
@@ -26,61 +27,34 @@ OUT_OF_MEMORY_WORDS = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+LONGEST_ERROR = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrialSetup:
-    """What every trial of a study shares.
+class Objective:
+    """The searched metric's best value so far; ``None`` before the first.
 
     Args:
-        method: A name in METHODS.
-        backbone: The pretrained encoder.
-        classes: Names of the classes, in their order.
-        metric: The searched metric, with its split.
-        plan: The study's part of ``TrialConfig``, without the seed.
-        device: ``cpu`` or ``cuda``.
-        num_threads: CPU threads of a trial.
-        max_length: Longest text in tokens.
+        mode: ``max`` or ``min``.
     """
 
-    method: str
-    backbone: Backbone
-    classes: tuple[str, ...]
-    metric: str
-    plan: Mapping[str, Any]
-    device: str
-    num_threads: int
-    max_length: int
+    def __init__(self, mode: Mode) -> None:
+        self.better = max if mode == "max" else min
+        self.value: float | None = None
 
-
-def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any, Any]:
-    """A neural method's model before training, and its instruction.
-
-    The seed fixes all that is random, from the head's initial values to dropout.
-    """
-    import torch
-
-    method = METHODS[setup.method]
-    assert method.prepare is not None
-    config, own = split(params, method.hyperparameters, is_neural=True, seed=seed, **setup.plan)
-    torch.manual_seed(seed)
-    model = setup.backbone.classifier(setup.classes)
-    method.prepare(model, own)
-    return model.to(setup.device), config
-
-
-def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, num_train: int) -> Any:
-    """A neural method's training before its first step."""
-    from tune_sentiment.train import TrainState
-
-    model, config = build_model(setup, params, seed)
-    return TrainState.new(model, config, num_train)
+    def note(self, value: float | None) -> None:
+        """Take an evaluation's value into account."""
+        if value is not None:
+            self.value = value if self.value is None else self.better(self.value, value)
 
 
 def evaluations_of(
-    setup: TrialSetup, proposal: Proposal, train: Any, validation: Any
+    setup: TrialSetup, proposal: Proposal, train: Any, validation: Any, objective: Objective
 ) -> Generator[Any, None, None]:
-    """The evaluations of one training, by whichever way its method trains."""
+    """The evaluations of one training, by whichever way its method trains.
+
+    One that has a checkpoint goes on from there, and ``objective`` with it.
+    """
+    from tune_sentiment.checkpoint import Checkpoints
     from tune_sentiment.closed_form import fit_closed_form
     from tune_sentiment.train import fit
 
@@ -90,7 +64,16 @@ def evaluations_of(
         yield from fit_closed_form(method.fit, own, train, validation)
         return
     state = build_state(setup, proposal.params, proposal.seed, len(train))
-    yield from fit(state, train, validation, proposal.evaluations)
+    folder = None if setup.checkpoints is None else setup.checkpoints / proposal.key
+    checkpoints = Checkpoints(folder, setup.checkpoint_seconds)
+    objective.value = checkpoints.restore(state)
+    yield from fit(
+        state,
+        train,
+        validation,
+        proposal.evaluations,
+        save=lambda: checkpoints.save(state, objective.value),
+    )
 
 
 def reports(
@@ -108,18 +91,17 @@ def reports(
     from tune_sentiment.memory import peak_memory_bytes, reset_peak_memory
 
     reset_peak_memory(setup.device)
-    metric = metric_named(setup.metric)
-    better = max if metric.mode == "max" else min
-    best: float | None = None
-    facts = {"started_at": now(), **_facts(setup, proposal, train, validation)}
+    objective = Objective(metric_named(setup.metric).mode)
+    facts = _facts(setup, proposal, train, validation)
     trained: dict[str, Any] = {}
-    count = 0
+    evaluation = 0
     try:
-        with contextlib.closing(evaluations_of(setup, proposal, train, validation)) as evaluations:
-            for count, made in enumerate(evaluations, start=1):
-                value = made.metrics.get(setup.metric)
-                if value is not None:
-                    best = value if best is None else better(best, value)
+        with contextlib.closing(
+            evaluations_of(setup, proposal, train, validation, objective)
+        ) as evaluations:
+            for made in evaluations:
+                evaluation = made.evaluation
+                objective.note(made.metrics.get(setup.metric))
                 if made.classifier is not None:
                     trained = {
                         "num_trainable_params": made.classifier.num_trainable_params,
@@ -130,22 +112,24 @@ def reports(
 
                     write_bytes(keep, save(made.classifier.tensors()))
                 measured = _measured(made, peak_memory_bytes(setup.device))
-                yield _report(made.status, count, best, {**facts, **trained, **measured})
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        peak = {"peak_memory_bytes": peak_memory_bytes(setup.device), "error": str(error)[:500]}
-        yield _report("oom", count + 1, best, {**facts, **trained, **peak})
+                details = {**facts, **trained, **measured}
+                yield _report(made.status, evaluation, objective, details)
+    except Exception as error:  # an error that left here would make Ray try again
+        print(traceback.format_exc(), file=sys.stderr)
+        status = "oom" if is_out_of_memory(error) else "failed"
+        said = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        end = {"peak_memory_bytes": peak_memory_bytes(setup.device), "error": said}
+        yield _report(status, evaluation + 1, objective, {**facts, **trained, **end})
 
 
 def _report(
-    status: str, evaluation: int, best: float | None, details: dict[str, Any]
+    status: str, evaluation: int, objective: Objective, details: dict[str, Any]
 ) -> dict[str, Any]:
-    objective = math.nan if best is None else best  # Ray wants a number; the ledger writes null
+    best = objective.value
     return {
         "status": status,
         "evaluation": evaluation,
-        "objective": objective,
+        "objective": math.nan if best is None else best,  # Ray wants a number
         "details": details,
     }
 

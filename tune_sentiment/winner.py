@@ -15,7 +15,7 @@ from tune_sentiment.features import frozen_features
 from tune_sentiment.methods import METHODS
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.tokens import tokenise
-from tune_sentiment.trainable import TrialSetup, build_model
+from tune_sentiment.trial_setup import TrialSetup, build_model
 
 ENCODER_FOLDER = "encoder"
 TRAINED_FILE = "trained.safetensors"

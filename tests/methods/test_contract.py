@@ -18,7 +18,8 @@ from tune_sentiment.space import contains
 from tune_sentiment.structure import head_names
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.train import TrainState, fit
-from tune_sentiment.trainable import TrialSetup, build_model, build_state, evaluations_of, reports
+from tune_sentiment.trainable import Objective, evaluations_of, reports
+from tune_sentiment.trial_setup import TrialSetup, build_model, build_state
 
 NEURAL = [name for name, method in METHODS.items() if method.is_neural]
 ON_TOKENS = [name for name, method in METHODS.items() if not method.reads_features]
@@ -137,7 +138,7 @@ def test_the_same_seed_gives_the_same_numbers(
 
     def losses(seed: int) -> list[Any]:
         proposal = proposal_for(method, seed)
-        made = list(evaluations_of(setup, proposal, inputs, inputs))
+        made = list(evaluations_of(setup, proposal, inputs, inputs, Objective("max")))
         assert made
         return [(e.train_loss, e.metrics) for e in made]
 
@@ -196,7 +197,7 @@ def test_what_a_run_leaves_gives_the_same_scores_again(
 
     inputs = inputs_for(method, backbone, eight)
     setup, proposal = setup_for(method, backbone), proposal_for(method)
-    *_, last = evaluations_of(setup, proposal, inputs, inputs)
+    *_, last = evaluations_of(setup, proposal, inputs, inputs, Objective("max"))
     expected = last.classifier.scores(inputs)
     kept = tmp_path / "kept.safetensors"
     assert list(reports(setup, proposal, inputs, inputs, kept))
@@ -255,8 +256,9 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(tiny: Backbone, eight: 
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     broken = Broken(eight.ids, eight.offsets, eight.labels, eight.pad_id, eight.max_length)
-    with pytest.raises(RuntimeError, match="mat1"):
-        list(reports(setup_for("full", tiny), proposal_for("full"), broken, eight))
+    [only] = reports(setup_for("full", tiny), proposal_for("full"), broken, eight)
+    assert (only["status"], only["evaluation"]) == ("failed", 1)
+    assert only["details"]["error"].startswith("RuntimeError: mat1")
 
 
 def test_all_families_are_what_they_are_called(families: dict[str, Backbone]) -> None:
@@ -271,7 +273,9 @@ def test_a_merged_model_reads_tokens_and_has_the_names_of_a_plain_one(
 ) -> None:
     setup = setup_for(method, backbone)
     inputs = inputs_for(method, backbone, eight)
-    *_, last = evaluations_of(setup, proposal_for(method, lr=1e-3), inputs, inputs)
+    *_, last = evaluations_of(
+        setup, proposal_for(method, lr=1e-3), inputs, inputs, Objective("max")
+    )
     expected = last.classifier.scores(inputs)
     merge = METHODS[method].merge
     if merge is not None:

@@ -2,7 +2,7 @@ import pytest
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
-from tune_sentiment.session import Machine, Slots, plan_slots
+from tune_sentiment.slots import Machine, Slots, plan_slots
 
 GIB = 1 << 30
 LAPTOP = Machine(cores=2, cards=0, memory=16 * GIB)

@@ -1,0 +1,144 @@
+"""Runs the real command on a small data set, harmed or not, and says what it left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tune_sentiment.ledger import StudyFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+HANGING = 300  # seconds: several times what any of these commands takes
+GONE = 30  # seconds until every process of a killed command must be gone
+
+
+@dataclass
+class Command:
+    """The command with a folder of its own.
+
+    Args:
+        folder: Data, results and marks of faults go below it.
+        arguments: Beside those that every command here has.
+        environment: Beside this process' own.
+    """
+
+    folder: Path
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def words(self) -> list[str]:
+        data = self.folder / "films.tsv"
+        if not data.exists():
+            kinds = ("a dull and cold", "a warm and funny")
+            rows = [f"{i % 2}\t{kinds[i % 2]} film number {i}" for i in range(200)]
+            data.write_text("\n".join(["label\ttext", *rows]) + "\n", encoding="utf-8")
+        # The SVM has no loss, so no baseline comes along.
+        fixed = ["--metric", "val_loss", "--max-length", "32"]
+        if "--gpus-per-trial" not in self.arguments:
+            fixed += ["--gpus-per-trial", "0"]
+        words = ["--method", "full", "--dataset", str(data), "--model", "tiny", *fixed]
+        return [*words, "--results", str(self.results), *self.arguments]
+
+    @contextmanager
+    def started(self, faults: dict[str, object]) -> Iterator["subprocess.Popen[str]"]:
+        """The command as a person's shell starts it, in a process group of its own."""
+        (self.folder / "marks").mkdir(parents=True, exist_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "run_search.py", *self.words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "faults"), str(ROOT)]),
+                "TUNE_SENTIMENT_CHECKPOINT_SECONDS": "0",
+                "FAULT_FOLDER": str(self.folder / "marks"),
+                "FAULTS": json.dumps(faults),
+                "FAULT_RUN": self.name,
+                **self.environment,
+            },
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=HANGING)
+
+    def run(self, faults: dict[str, object] | None = None) -> "subprocess.CompletedProcess[str]":
+        """The command to its end."""
+        with self.started(faults or {}) as process:
+            out, err = process.communicate(timeout=HANGING)
+        return subprocess.CompletedProcess(self.words, process.returncode, out, err)
+
+    @property
+    def study(self) -> StudyFolder:
+        [path] = self.results.glob("films-tiny-full-*")
+        return StudyFolder(path)
+
+    def evaluations(self) -> int:
+        """Evaluations in the ledger so far."""
+        files = list(self.results.glob("*/evaluations/*.jsonl"))
+        return sum(len(path.read_text().splitlines()) - 1 for path in files)
+
+    def starts(self) -> list[tuple[str, int]]:
+        """Key and first step of each training that began, in order."""
+        path = self.folder / "marks" / "starts.log"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [(line.split()[0], int(line.split()[1])) for line in lines]
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes of this command that are alive."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("FAULT_RUN") == self.name:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that run a trial."""
+        return [p for p in self.processes() if p.cmdline()[:1] == ["ray::ImplicitFunc.train"]]
+
+    def assert_nothing_runs(self) -> None:
+        wait_until(lambda: not self.processes(), seconds=GONE)
+
+    def assert_whole(self, trials: int) -> None:
+        """Each trial has one record and each evaluation one line, and nothing is left over."""
+        records, study = self.study.trials(), self.study
+        assert [record["number"] for record in records] == list(range(trials))
+        assert len({record["key"] for record in records}) == trials
+        sequences = [line["sequence"] for made in study.trainings() for line in made.lines]
+        assert sorted(sequences) == list(range(1, len(sequences) + 1))
+        for made in study.trainings():
+            numbers = [line["evaluation"] for line in made.lines]
+            assert numbers == list(range(1, len(numbers) + 1))
+        assert not list(study.checkpoints.glob("*"))
+        assert not list(study.path.rglob(".*.tmp"))
+
+
+def wait_until(condition: Callable[[], object], seconds: float = HANGING) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)

@@ -1,0 +1,68 @@
+"""Whether studies can run here, found out before Ray starts.
+
+Data, model and hub were checked when the studies were resolved; what is left is the machine.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from tune_sentiment.config import Resources
+from tune_sentiment.errors import StartError
+from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.slots import Machine, Slots, plan_slots
+from tune_sentiment.study import Study
+
+BYTES_PER_PARAM = 4
+STATE_COPIES = 3  # a checkpoint holds a parameter and AdamW's two moments
+SPARE_BYTES = 200 << 20  # for the ledger and Ray's own files
+
+
+def check(studies: Sequence[Study], resources: Resources, results: Path) -> None:
+    """Refuse to start what cannot end.
+
+    Raises:
+        StartError: If this machine has not what a trial asks for, or if the results folder cannot
+            be written or is too full.
+    """
+    for study in studies:
+        if resources.address == "local":
+            local_slots(study, resources, 1)
+    needed = SPARE_BYTES + max(needed_bytes(study, resources) for study in studies)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=results) as file:
+            file.write(b"\0")
+            file.flush()
+        free = shutil.disk_usage(results).free
+    except OSError as error:
+        raise StartError(f"cannot write in {results}: {error.strerror}") from error
+    if free < needed:
+        raise StartError(
+            f"{results} has {free / 1e9:.1f} GB free; checkpoints and winner can take "
+            f"{needed / 1e9:.1f} GB. Give another folder with --results"
+        )
+
+
+def needed_bytes(study: Study, resources: Resources) -> int:
+    """The most that a study's checkpoints, confirmation runs and winner take at a time."""
+    from tune_sentiment.checkpoint import KEPT
+
+    trained = BYTES_PER_PARAM * study.num_trainable_params
+    running = resources.concurrency or cores()
+    checkpoints = running * (KEPT + 1) * STATE_COPIES * trained
+    return checkpoints + study.config.confirm_seeds * trained + study.source.backbone.weights_bytes
+
+
+def local_slots(study: Study, resources: Resources, trainings: int) -> Slots:
+    """What a training would get on this machine, without a running Ray.
+
+    Raises:
+        StartError: If more is asked for than there is.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    here = Machine(cores=cores(), cards=gpus(), memory=memory)
+    weights = study.source.backbone.weights_bytes
+    return plan_slots(resources, here, study.device, max(1, trainings), weights)

@@ -1,0 +1,76 @@
+"""How cores, GPUs and memory are shared out among trainings that run at once."""
+
+from dataclasses import dataclass
+
+from tune_sentiment.config import Resources
+from tune_sentiment.errors import StartError
+
+PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
+TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trainings run at once, and what each gets.
+
+    Args:
+        concurrency: Trainings at a time.
+        cpus: CPU threads of each.
+        gpus: GPUs of each.
+    """
+
+    concurrency: int
+    cpus: int
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one node of the cluster has, the one with the most.
+
+    Args:
+        cores: CPU cores of that node.
+        cards: GPUs of that node.
+        memory: Bytes for workers on that node.
+        nodes: How many nodes there are.
+    """
+
+    cores: int
+    cards: float
+    memory: float
+    nodes: int = 1
+
+
+def plan_slots(
+    resources: Resources, there: Machine, device: str, trainings: int, weights_bytes: int = 0
+) -> Slots:
+    """Share cores and GPUs among trainings; few trainings get more cores each.
+
+    On CPUs every core runs a training of its own where there are enough of them and memory for
+    all: threads that share one small matrix product wait for each other.
+
+    Args:
+        resources: What was asked for.
+        there: What there is.
+        device: Where the trainings run, ``cpu`` or ``cuda``.
+        trainings: How many there are to run.
+        weights_bytes: Size of the backbone, for the estimate of memory.
+
+    Raises:
+        StartError: If more is asked for than there is.
+    """
+    asked = resources.gpus_per_trial
+    if asked is not None and asked > there.cards:
+        raise StartError(f"{asked:g} GPUs asked for a trial, {there.cards:g} on a node")
+    if (resources.cpus_per_trial or 1) > there.cores:
+        raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
+    gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
+    if gpus:
+        fitting = int(there.cards / gpus)
+    else:
+        fitting = there.cores // (resources.cpus_per_trial or 1)
+        per_training = PROCESS_BYTES + TRAINING_COPIES * weights_bytes
+        fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
+    each = max(1, min(resources.concurrency or fitting * there.nodes, fitting, trainings))
+    concurrency = max(1, min(resources.concurrency or each * there.nodes, trainings))
+    return Slots(concurrency, resources.cpus_per_trial or max(1, there.cores // each), gpus)

@@ -1,0 +1,68 @@
+"""What the trials of a study share, and how one's model is built from it.
+
+Imports nothing heavy: the driver makes a ``TrialSetup``, workers build models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune_sentiment.backbone import Backbone
+from tune_sentiment.config import split
+from tune_sentiment.methods import METHODS
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSetup:
+    """What every trial of a study shares.
+
+    Args:
+        method: A name in METHODS.
+        backbone: The pretrained encoder.
+        classes: Names of the classes, in their order.
+        metric: The searched metric, with its split.
+        plan: The study's part of ``TrialConfig``, without the seed.
+        device: ``cpu`` or ``cuda``.
+        num_threads: CPU threads of a trial.
+        max_length: Longest text in tokens.
+        checkpoints: Folder of the study's checkpoints; ``None`` to make none.
+        checkpoint_seconds: Least time between two checkpoints of a trial.
+    """
+
+    method: str
+    backbone: Backbone
+    classes: tuple[str, ...]
+    metric: str
+    plan: Mapping[str, Any]
+    device: str
+    num_threads: int
+    max_length: int
+    checkpoints: Path | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+
+def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any, Any]:
+    """A neural method's model before training, and its instruction.
+
+    The seed fixes all that is random, from the head's initial values to dropout.
+    """
+    import torch
+
+    method = METHODS[setup.method]
+    assert method.prepare is not None
+    config, own = split(params, method.hyperparameters, is_neural=True, seed=seed, **setup.plan)
+    torch.manual_seed(seed)
+    model = setup.backbone.classifier(setup.classes)
+    method.prepare(model, own)
+    return model.to(setup.device), config
+
+
+def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, num_train: int) -> Any:
+    """A neural method's training before its first step."""
+    from tune_sentiment.train import TrainState
+
+    model, config = build_model(setup, params, seed)
+    return TrainState.new(model, config, num_train)
