@@ -8,6 +8,7 @@ from typing import Any
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.records import best_trial
+from tune_sentiment.selection import confirmed
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,14 @@ class LoadedStudy:
     Args:
         description: ``study.json``.
         trials: Trial records, by number.
-        confirmations: Confirmation records of the present winner, by seed.
+        runs: Records of all confirmation runs, by trial and seed.
         test_openings: How often the test split was opened.
         path: The study's folder.
     """
 
     description: Mapping[str, Any]
     trials: list[dict[str, Any]]
-    confirmations: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
     test_openings: int
     path: Path
 
@@ -39,12 +40,30 @@ class LoadedStudy:
         return str(self.description["metric"])
 
     @property
-    def winner(self) -> dict[str, Any] | None:
+    def best(self) -> dict[str, Any] | None:
         """The trial with the best searched metric, the earlier of two equal ones."""
         found: dict[str, Any] | None = best_trial(
             self.trials, self.metric, self.description["mode"]
         )
         return found
+
+    @property
+    def winner(self) -> dict[str, Any] | None:
+        """The trial that was confirmed; the best one as long as none was."""
+        found: dict[str, Any] | None = confirmed(
+            self.trials,
+            self.runs,
+            metric=self.metric,
+            mode=self.description["mode"],
+            seed=self.description["seed"],
+        )
+        return found or self.best
+
+    @property
+    def confirmations(self) -> list[dict[str, Any]]:
+        """Records of the winner's confirmation runs, by seed."""
+        key = None if self.winner is None else self.winner["key"]
+        return [run for run in self.runs if run["trial_key"] == key]
 
     @property
     def test_scores(self) -> list[float]:
@@ -56,15 +75,10 @@ class LoadedStudy:
 def load_study(folder: Path) -> LoadedStudy:
     """Read one study's folder."""
     ledger = StudyFolder(folder)
-    study = LoadedStudy(
-        read_json(ledger.study_file), ledger.trials(), [], ledger.test_openings(), folder
+    runs = sorted(ledger.confirmations(), key=lambda run: (run["trial_key"], int(run["seed"])))
+    return LoadedStudy(
+        read_json(ledger.study_file), ledger.trials(), runs, ledger.test_openings(), folder
     )
-    if study.winner is None:
-        return study
-    key = study.winner["key"]
-    runs = [run for run in ledger.confirmations() if run["trial_key"] == key]
-    runs.sort(key=lambda run: int(run["seed"]))
-    return LoadedStudy(study.description, study.trials, runs, study.test_openings, folder)
 
 
 def load_studies(results: Iterable[Path]) -> list[LoadedStudy]:

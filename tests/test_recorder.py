@@ -51,6 +51,50 @@ def test_the_record_holds_the_metrics_of_the_best_evaluation() -> None:
     assert [line["sequence"] for line in kept.lines["k"]] == [1, 2, 3]
 
 
+def test_a_confirmation_run_has_the_scores_of_what_it_ended_as() -> None:
+    kept = Kept()
+    trial = kept.start()
+    trial.config["origin"] = "confirm"
+    kept.recorder.trainings.clear()
+    for evaluation, (value, best) in enumerate([(0.8, 0.8), (0.7, 0.8)], start=1):
+        kept.tell(trial, evaluation, "finished" if evaluation == 2 else "running", value, best)
+    kept.recorder.on_trial_complete(0, [], trial)
+    [record] = kept.records
+    assert (record.best_evaluation, record.val_accuracy) == (2, 0.7)
+
+
+def test_a_training_that_goes_on_does_not_note_an_evaluation_twice() -> None:
+    kept = Kept()
+    trial = kept.start()
+    for evaluation, status in [(1, "running"), (2, "running"), (2, "running"), (3, "finished")]:
+        kept.tell(trial, evaluation, status, 0.5 + evaluation / 10, 0.5 + evaluation / 10)
+    kept.recorder.on_trial_complete(0, [], trial)
+    assert [line["evaluation"] for line in kept.lines["k"]] == [1, 2, 3]
+    assert kept.records[0].evaluations_run == 3
+
+
+def test_an_end_that_was_not_written_is_written_at_the_next_start() -> None:
+    kept, stopped = Kept(), Kept(stopped=frozenset({"k"}))
+    ended, left = Kept(), Kept()
+    for each, status in (
+        (kept, "finished"),
+        (stopped, "running"),
+        (ended, "oom"),
+        (left, "running"),
+    ):
+        each.tell(each.start(), 1, status, 0.6, 0.6)
+        each.recorder.close_ended()
+    found = [[record.status for record in each.records] for each in (kept, stopped, ended, left)]
+    assert found == [["finished"], ["pruned"], ["oom"], []]
+
+
+def test_a_training_that_was_begun_before_and_returns_without_a_report_has_failed() -> None:
+    kept = Kept()
+    kept.tell(kept.start(), 1, "running", 0.6, 0.6)
+    kept.recorder.on_trial_complete(0, [], kept.start())
+    assert [record.status for record in kept.records] == ["failed"]
+
+
 def test_a_trial_that_the_scheduler_ended_is_pruned() -> None:
     kept = Kept(stopped=frozenset({"k"}))
     trial = kept.start()

@@ -28,13 +28,14 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     Starts nothing when every study is complete.
     """
     from tune_sentiment import confirm, preflight, tuner
+    from tune_sentiment.confirm_plan import is_complete
     from tune_sentiment.session import SharedInputs, ray_session
     from tune_sentiment.workload import Inputs
 
     todo = [
         (study, StudyFolder(results / study.id))
         for study in studies
-        if not confirm.is_complete(study, StudyFolder(results / study.id))
+        if not is_complete(study, StudyFolder(results / study.id))
     ]
     if not todo:
         say("every study is complete")
@@ -112,7 +113,7 @@ def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resourc
 
 
 def _still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
-    from tune_sentiment.confirm import missing_confirmations
+    from tune_sentiment.confirm_plan import missing_confirmations
     from tune_sentiment.workload import missing_trials
 
     return missing_trials(study, folder), missing_confirmations(study, folder)

@@ -156,10 +156,13 @@ class Training:
         return TrialRecord(**values), {**defaults, **self.proposal.params}
 
     def _best(self) -> dict[str, Any] | None:
-        """The first evaluation that reached the training's best objective."""
+        """The evaluation whose scores count: the first that reached the best objective.
+
+        A confirmation run stops where its trial was best, and what it is then is kept.
+        """
         scored = [line for line in self.evaluations if line["objective"] is not None]
-        if not scored:
-            return None
+        if not scored or self.proposal.origin == "confirm":
+            return scored[-1] if scored else None
         goal = scored[-1]["objective"]  # objectives are running bests
         return next(line for line in scored if line["objective"] == goal)
 
@@ -169,14 +172,19 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def best_trial(records: Iterable[Mapping[str, Any]], metric: str, mode: str) -> Any:
-    """The record with the best searched metric, the earlier of two equal ones; or ``None``.
+def best_first(records: Iterable[Mapping[str, Any]], metric: str, mode: str) -> list[Any]:
+    """The records by their searched metric, the earlier of two equal ones first.
 
     Only trials that finished or were ended early can win: one that diverged later did not train.
     """
     sign = 1 if mode == "max" else -1
     able = [r for r in records if r["status"] in SCORED_STATUSES and r[metric] is not None]
-    return max(able, key=lambda r: (sign * r[metric], -r["number"]), default=None)
+    return sorted(able, key=lambda r: (-sign * r[metric], r["number"]))
+
+
+def best_trial(records: Iterable[Mapping[str, Any]], metric: str, mode: str) -> Any:
+    """The first of ``best_first``; ``None`` if there is none."""
+    return next(iter(best_first(records, metric, mode)), None)
 
 
 def flat(record: TrialRecord, params: Mapping[str, Any]) -> dict[str, Any]:

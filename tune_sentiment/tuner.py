@@ -137,7 +137,7 @@ def run_fixed(
             evaluations=max(p.evaluations or study.planned_evaluations for p in missing),
             metric=study.config.metric,
             searched=["seed"],
-            noun="run",
+            noun="run of trial",
             is_stopped=recorder.is_stopped,
         )
         with supervisor.watch(recorder), progress:

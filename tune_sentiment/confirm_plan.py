@@ -1,0 +1,131 @@
+"""Which confirmation runs a study asks for, and which of them are still to come: from its ledger.
+
+The best trials are screened with a few fresh seeds each; the best mean of those is the winner, and
+gets the rest of the seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tune_sentiment.durable import read_json
+from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.proposal import Proposal
+from tune_sentiment.records import best_trial
+from tune_sentiment.selection import (
+    SCREENED,
+    SCREENING_SEEDS,
+    candidates,
+    confirmed,
+    fresh_seeds,
+)
+from tune_sentiment.study import Study
+from tune_sentiment.winner import WINNER_FILE
+from tune_sentiment.workload import missing_trials
+
+
+def proposals(study: Study, trial: Mapping[str, Any]) -> list[Proposal]:
+    """A trial with fresh seeds, for as many evaluations as its best one needed.
+
+    A closed-form method gives the same classifier for every seed: it runs once.
+    """
+    names = [*study.space.params, *(study.space.fixed or {})]
+    return [
+        Proposal(
+            number=trial["number"],
+            key=f"{trial['key']}-{seed}",
+            origin="confirm",
+            params={name: trial[name] for name in names},
+            seed=seed,
+            evaluations=trial["best_evaluation"],
+        )
+        for seed in fresh_seeds(study.config.seed, _seeds(study))
+    ]
+
+
+def _seeds(study: Study) -> int:
+    asked = study.config.confirm_seeds
+    return asked if study.method.is_neural else min(1, asked)
+
+
+def screening(study: Study, folder: StudyFolder) -> list[Proposal]:
+    """The runs that decide which trial is confirmed."""
+    metric, mode, seeds = study.config.metric, study.metric.mode, _seeds(study)
+    tops = candidates(folder.trials(), metric, mode, seeds) if seeds else []
+    return [run for trial in tops for run in proposals(study, trial)[:SCREENING_SEEDS]]
+
+
+def winner_runs(study: Study, folder: StudyFolder) -> list[Proposal]:
+    """The runs of the winner; none before every screening run has ended, or without a winner."""
+    known = known_runs(folder)
+    asked = screening(study, folder)
+    if any(run.key not in known for run in asked):
+        return []
+    keys = {run.key for run in asked}
+    trial = confirmed(
+        folder.trials(),
+        [record for key, record in known.items() if key in keys],
+        metric=study.config.metric,
+        mode=study.metric.mode,
+        seed=study.config.seed,
+    )
+    return [] if trial is None else proposals(study, trial)
+
+
+def missing_confirmations(study: Study, folder: StudyFolder) -> int:
+    """Confirmation runs still to come, counted before the winner is known, too."""
+    known, seeds = known_runs(folder), _seeds(study)
+    winner, screened = winner_runs(study, folder), screening(study, folder)
+    keys = {run.key for run in [*screened, *winner]}
+    untrained = sum(is_untrained(known.get(key)) for key in keys)
+    if winner:
+        return untrained + sum(is_unscored(known.get(run.key)) for run in winner)
+    if missing_trials(study, folder) and seeds:
+        untrained = SCREENED * SCREENING_SEEDS if seeds >= SCREENING_SEEDS else 1
+    return untrained + max(0, seeds - SCREENING_SEEDS) if untrained else 0
+
+
+def is_complete(study: Study, folder: StudyFolder) -> bool:
+    """Whether there is nothing left to do: no trial, no confirmation run, no winner to export."""
+    if missing_trials(study, folder) or missing_confirmations(study, folder):
+        return False
+    best = best_run(study, folder, winner_runs(study, folder))
+    return best is None or is_kept(folder, best)
+
+
+def known_runs(folder: StudyFolder) -> dict[str, Any]:
+    """Records of the study's confirmation runs, by key."""
+    return {record["key"]: record for record in folder.confirmations()}
+
+
+def is_untrained(record: Mapping[str, Any] | None) -> bool:
+    """Whether a run is still to come, or failed for no reason of its own."""
+    return record is None or record["status"] == "failed"
+
+
+def is_unscored(record: Mapping[str, Any] | None) -> bool:
+    """Whether a run was trained and has not seen the test split."""
+    return record is not None and record["status"] == "finished" and record["test_accuracy"] is None
+
+
+def is_lost(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
+    """Whether what a run trained is needed and gone: it did not look like the winner's then."""
+    if record is None or not is_unscored(record):
+        return False
+    return not folder.tensors_file(record["key"]).exists()
+
+
+def best_run(study: Study, folder: StudyFolder, wanted: Sequence[Proposal]) -> Any:
+    """The scored run with the best *validation* score."""
+    keys = {proposal.key for proposal in wanted}
+    runs = [
+        record
+        for record in folder.confirmations()
+        if record["key"] in keys and record["test_accuracy"] is not None
+    ]
+    return best_trial(runs, study.config.metric, study.metric.mode)
+
+
+def is_kept(folder: StudyFolder, run: Mapping[str, Any]) -> bool:
+    """Whether a run is what ``winner/`` holds."""
+    file = folder.winner / WINNER_FILE
+    return file.exists() and read_json(file)["key"] == run["key"]
