@@ -157,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(describe(studies, resources, results))
             return 0
         search(studies, resources, results)
+        return show(args, studies, results)
     except TuneSentimentError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
@@ -164,7 +165,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted. Everything that ended is kept; go on with:", file=sys.stderr)
         print(f"  {this_command(argv)}", file=sys.stderr)
         return exit_code()
-    return show(args, studies, results)
 
 
 def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) -> int:

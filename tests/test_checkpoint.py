@@ -1,5 +1,7 @@
 import json
+import resource
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,40 @@ def test_only_what_trains_is_saved(tiny: Backbone, eight: Tokens, tmp_path: Path
         names = {n.removeprefix("model.") for n in file.keys() if n.startswith("model.")}  # noqa: SIM118
     assert names == {name for name, p in state.model.named_parameters() if p.requires_grad}
     assert len(names) < len(list(state.model.parameters()))
+
+
+@pytest.mark.faults
+def test_a_torn_state_does_not_outlive_those_that_are_saved_after_it(
+    tiny: Backbone, eight: Tokens, tmp_path: Path
+) -> None:
+    _, files = saved(tiny, eight, tmp_path)
+    for path in files:
+        path.write_bytes(b"")
+    state = new_state("lora", tiny, eight)
+    checkpoints = Checkpoints(tmp_path, 0.0)
+    checkpoints.restore(state)
+    with pytest.raises(Cut):
+        list(train(state, eight, checkpoints, cut=1))
+    again = new_state("lora", tiny, eight)
+    assert Checkpoints(tmp_path, 0.0).restore(again) == NOTED
+    assert again.step == state.step > 0
+
+
+@pytest.mark.faults
+def test_a_disk_that_is_full_in_the_middle_of_a_state_does_not_end_the_training(
+    tiny: Backbone, eight: Tokens, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    state = new_state("lora", tiny, eight)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        Checkpoints(tmp_path, 0.0).save(state, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert "no checkpoint in" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.faults

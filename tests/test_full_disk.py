@@ -63,6 +63,7 @@ def search(folder: StudyFolder) -> None:
     ended = {record["key"] for record in folder.trials()}
     recorder = Recorder(
         study_id="s",
+        metric="val_accuracy",
         defaults={},
         write_record=folder.write_trial,
         write_training=folder.write_training,

@@ -17,6 +17,7 @@ class Kept:
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.recorder = Recorder(
             study_id="s",
+            metric="val_accuracy",
             defaults={"schedule": "linear"},
             write_record=lambda record, params: (
                 self.records.append(record) or self.params.append(dict(params))

@@ -285,8 +285,8 @@ def test_a_latin_1_csv_with_odd_columns_ends_in_a_table(tmp_path: Path) -> None:
 
 def test_a_time_budget_leaves_trials_open_and_the_same_command_ends_them(tmp_path: Path) -> None:
     arguments = ["--method", "full", *TINY, "--trials", "1", "--confirm-seeds", "0"]
-    fixed = ["--fix", "batch_size=1", "--max-epochs", "8", "--concurrency", "1"]
-    first = run(tmp_path, *arguments, *fixed, "--time-budget-minutes", "0.12")
+    fixed = ["--fix", "batch_size=1", "--max-epochs", "12", "--concurrency", "1"]
+    first = run(tmp_path, *arguments, *fixed, "--time-budget-minutes", "0.25")
     folder = study(tmp_path, "full")
     [begun] = folder.history()
     assert (folder.trials(), begun.status, first.returncode) == ([], None, 1)
@@ -294,7 +294,7 @@ def test_a_time_budget_leaves_trials_open_and_the_same_command_ends_them(tmp_pat
     assert second.returncode == 0, second.stderr
     [record] = folder.trials()
     assert (record["key"], record["status"]) == (begun.proposal.key, "finished")
-    assert record["evaluations_run"] == 8
+    assert record["evaluations_run"] == 12
 
 
 def test_more_gpus_than_there_are_end_at_once(tmp_path: Path) -> None:

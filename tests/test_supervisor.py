@@ -24,6 +24,7 @@ class Study:
         """One run of Ray Tune that dies while the named trials run in the given processes."""
         recorder = Recorder(
             study_id="s",
+            metric="val_accuracy",
             defaults={},
             write_record=lambda record, params: self.records.update({record.key: record}),
             write_training=lambda made: self.trainings.update({made.proposal.key: made}),
@@ -37,31 +38,58 @@ class Study:
             raise error
 
 
-def out_of_memory(pid: int) -> RuntimeError:
+def out_of_memory(killed: int, *considered: int) -> RuntimeError:
+    """As Ray 2.60 tells it: every worker that it looked at, the newest of which it killed."""
+    workers = [f"Selected to kill: (Actor(0a): task name=f, pid={killed}, worker ID=0b)"]
+    workers += [f"(Actor(0c): task name=f, pid={pid}, worker ID=0d)" for pid in considered]
     error = RuntimeError("Caught unexpected exception")
-    error.__cause__ = OutOfMemoryError(f"low on memory. Selected to kill: (task, pid={pid}, 2GB)")
+    told = "\n".join(["1 worker(s) were killed, low on memory.", "Considered workers: [", *workers])
+    error.__cause__ = OutOfMemoryError(told)
     return error
 
 
-def test_a_trial_that_ray_names_twice_is_left_out_and_the_one_beside_it_is_not() -> None:
+def test_a_trial_that_dies_alone_after_it_was_killed_is_left_out() -> None:
     study = Study()
-    study.dies(out_of_memory(11), big=11, small=12)
+    study.dies(out_of_memory(11, 12), big=11, small=12)
     assert study.records == {}
-    assert study.supervisor.has_died
-    assert not study.supervisor.has_suspects
-    study.dies(out_of_memory(21), big=21, small=22)
+    assert study.supervisor.suspects(["big", "small"]) == {"big"}
+    study.dies(out_of_memory(21), big=21)
     assert list(study.records) == ["big"]
     assert study.records["big"].status == "oom"
     assert "low on memory" in study.records["big"].error
 
 
+def test_a_trial_that_was_killed_beside_greedier_ones_is_never_left_out_for_that() -> None:
+    study = Study()
+    for _ in range(2):
+        study.dies(out_of_memory(12, 11), big=11, small=12)
+    assert study.records == {}
+    assert study.supervisor.suspects(["big", "small"]) == {"small"}
+
+
 def test_where_no_trial_is_named_all_are_suspects_until_one_dies_alone() -> None:
     study = Study()
     study.dies(RuntimeError("lost"), one=1, two=2)
-    assert study.supervisor.has_suspects
+    assert study.supervisor.suspects(["one", "two", "three"]) == {"one", "two"}
     study.dies(RuntimeError("lost"), one=3)
-    assert not study.supervisor.has_suspects
     assert {key: record.status for key, record in study.records.items()} == {"one": "failed"}
+
+
+def test_runs_that_end_well_in_between_are_not_in_a_row() -> None:
+    study = Study()
+    for _ in range(MAX_FRUITLESS + 1):
+        study.dies(RuntimeError("lost"), one=1, two=2)
+        with study.supervisor.watch(Recorder.__new__(Recorder)):
+            pass
+    assert study.records == {}
+
+
+def test_of_a_traceback_its_end_is_the_reason() -> None:
+    study = Study()
+    study.dies(
+        RuntimeError("Traceback (most recent call last):\n  File\nValueError: no such thing")
+    )
+    assert study.said[0] == "Ray Tune ended: ValueError: no such"
 
 
 def test_runs_that_die_of_nothing_in_particular_end_the_study_after_a_few() -> None:

@@ -48,9 +48,8 @@ class Checkpoints:
         try:
             self._write(self.folder / f"{state.step:09d}.safetensors", state, objective)
             for old in self._manifests()[KEPT:]:
-                old.unlink(missing_ok=True)
-                old.with_suffix(".safetensors").unlink(missing_ok=True)
-        except OSError as error:
+                _remove(old)
+        except (OSError, SafetensorError) as error:
             print(f"no checkpoint in {self.folder}: {error}", file=sys.stderr)
         self.saved_at = time.monotonic()
 
@@ -77,6 +76,7 @@ class Checkpoints:
                 _check_fits(state, tensors)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 print(f"checkpoint {path} is passed over: {error}", file=sys.stderr)
+                _remove(manifest)  # else it would stand for the newest again
                 continue
             _put_back(state, tensors, facts)
             objective: float | None = facts["objective"]
@@ -86,6 +86,11 @@ class Checkpoints:
     def _manifests(self) -> list[Path]:
         """Newest first."""
         return [] if self.folder is None else sorted(self.folder.glob("*.json"), reverse=True)
+
+
+def _remove(manifest: Path) -> None:
+    manifest.unlink(missing_ok=True)
+    manifest.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

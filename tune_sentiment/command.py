@@ -1,12 +1,14 @@
 """What the command does with resolved studies: say what they are, or run them one after another."""
 
 import errno
+import os
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
 
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
@@ -81,12 +83,14 @@ def _disk_errors(folder: StudyFolder) -> Generator[None, None, None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
+    except (OSError, RayTaskError) as error:
+        cause = getattr(error, "cause", error)  # of a task in a worker
+        said = [os.strerror(number) for number in DISK_ERRORS if os.strerror(number) in str(cause)]
+        if not said:
             raise
         raise StartError(
-            f"cannot write in {folder.path}: {error.strerror}. Everything that ended before is "
-            "kept; the same command goes on once there is room"
+            f"cannot write in {folder.path}: {said[0]}. Everything that ended before is kept; the "
+            "same command goes on once there is room"
         ) from error
 
 

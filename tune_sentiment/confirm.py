@@ -4,6 +4,7 @@ The only file that loads test texts with their labels.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from tune_sentiment.confirm_plan import (
     is_kept,
     is_lost,
     is_unscored,
-    is_untrained,
     known_runs,
     screening,
     winner_runs,
@@ -46,13 +46,15 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
     Does nothing without a trial that could win, with ``confirm_seeds`` 0, or when everything is
     recorded. The test split stays closed until every run has ended.
     """
-    name = study.config.method
-    known = known_runs(folder)
-    missing = [run for run in screening(study, folder) if is_untrained(known.get(run.key))]
-    _train(study, folder, inputs, resources, missing, f"{name}: confirming the best trials")
+    name, known = study.config.method, known_runs(folder)
+    asked = screening(study, folder)
+    missing = [run for run in asked if run.key not in known]
+    title = f"{name}: confirming the best trials"
+    _train(study, folder, inputs, resources, missing, len(asked), title)
     known, wanted = known_runs(folder), winner_runs(study, folder)
     missing = [run for run in wanted if run.key not in known or is_lost(known[run.key], folder)]
-    _train(study, folder, inputs, resources, missing, f"{name}: confirming the winner")
+    title = f"{name}: confirming the winner"
+    _train(study, folder, inputs, resources, missing, len(wanted), title)
     known = known_runs(folder)
     if any(run.key not in known for run in wanted):
         return
@@ -64,6 +66,8 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
         _export(study, folder, inputs, next(p for p in wanted if p.key == best["key"]), best)
     for record in known_runs(folder).values():
         folder.tensors_file(record["key"]).unlink(missing_ok=True)
+    for path in folder.checkpoints.glob("*-*"):  # of a winner that was overtaken
+        folder.drop_checkpoints(path.name)
 
 
 def _train(
@@ -72,22 +76,28 @@ def _train(
     inputs: Inputs,
     resources: Resources,
     missing: Sequence[Proposal],
+    planned: int,
     title: str,
 ) -> None:
-    if not missing:
-        return
-    keys = [run.key for run in missing]
-    run_fixed(
-        study,
-        folder,
-        inputs,
-        resources,
-        missing,
-        lambda: _recorder(study, folder, keys),
-        title=title,
-        storage=folder.path / "ray" / "confirm",
-        keep=folder.confirm.resolve(),
-    )
+    """Train these runs; those that failed once more, for what failed may have been the machine."""
+    for _ in range(2):
+        if not missing:
+            return
+        keys = [run.key for run in missing]
+        run_fixed(
+            study,
+            folder,
+            inputs,
+            resources,
+            missing,
+            partial(_recorder, study, folder, keys),
+            planned=planned,
+            title=title,
+            storage=folder.path / "ray" / "confirm",
+            keep=folder.confirm.resolve(),
+        )
+        known = known_runs(folder)
+        missing = [r for r in missing if r.key in known and known[r.key]["status"] == "failed"]
 
 
 def _recorder(study: Study, folder: StudyFolder, missing: Sequence[str]) -> Recorder:
@@ -103,6 +113,7 @@ def _recorder(study: Study, folder: StudyFolder, missing: Sequence[str]) -> Reco
     begun = folder.trainings(CONFIRMATIONS)
     return Recorder(
         study_id=study.id,
+        metric=study.config.metric,
         defaults=study.defaults,
         write_record=write_record,
         write_training=lambda training: folder.write_training(training, CONFIRMATIONS),

@@ -76,7 +76,7 @@ def missing_confirmations(study: Study, folder: StudyFolder) -> int:
     known, seeds = known_runs(folder), _seeds(study)
     winner, screened = winner_runs(study, folder), screening(study, folder)
     keys = {run.key for run in [*screened, *winner]}
-    untrained = sum(is_untrained(known.get(key)) for key in keys)
+    untrained = sum(key not in known for key in keys)
     if winner:
         return untrained + sum(is_unscored(known.get(run.key)) for run in winner)
     if missing_trials(study, folder) and seeds:
@@ -95,11 +95,6 @@ def is_complete(study: Study, folder: StudyFolder) -> bool:
 def known_runs(folder: StudyFolder) -> dict[str, Any]:
     """Records of the study's confirmation runs, by key."""
     return {record["key"]: record for record in folder.confirmations()}
-
-
-def is_untrained(record: Mapping[str, Any] | None) -> bool:
-    """Whether a run is still to come, or failed for no reason of its own."""
-    return record is None or record["status"] == "failed"
 
 
 def is_unscored(record: Mapping[str, Any] | None) -> bool:

@@ -51,7 +51,9 @@ def needed_bytes(study: Study, resources: Resources) -> int:
     from tune_sentiment.checkpoint import KEPT
 
     trained = BYTES_PER_PARAM * study.num_trainable_params
-    running = resources.concurrency or cores()
+    running = resources.concurrency or 1  # of a cluster only its own Ray knows the size
+    if resources.address == "local":
+        running = local_slots(study, resources, study.config.trials).concurrency
     checkpoints = running * (KEPT + 1) * STATE_COPIES * trained
     return checkpoints + study.config.confirm_seeds * trained + study.source.backbone.weights_bytes
 

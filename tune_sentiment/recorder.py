@@ -8,9 +8,7 @@ from ray.tune import Callback
 
 from tune_sentiment.errors import Escape
 from tune_sentiment.proposal import Proposal
-from tune_sentiment.records import Training, TrialRecord
-
-LONGEST_ERROR = 500
+from tune_sentiment.records import LONGEST_ERROR, Training, TrialRecord
 
 
 class Recorder(Callback):
@@ -21,6 +19,7 @@ class Recorder(Callback):
 
     Args:
         study_id: Named in every record.
+        metric: Name of the searched metric.
         defaults: Hyperparameters that no proposal names.
         write_record: Takes a record and its hyperparameters.
         write_training: Takes a training with its evaluations so far.
@@ -33,6 +32,7 @@ class Recorder(Callback):
         self,
         *,
         study_id: str,
+        metric: str,
         defaults: Mapping[str, Any],
         write_record: Callable[[TrialRecord, Mapping[str, Any]], None],
         write_training: Callable[[Training], None],
@@ -40,7 +40,7 @@ class Recorder(Callback):
         sequence: int = 0,
         begun: Iterable[Training] = (),
     ) -> None:
-        self.study_id, self.defaults = study_id, defaults
+        self.study_id, self.metric, self.defaults = study_id, metric, defaults
         self.write_record, self.write_training = write_record, write_training
         self.is_stopped = is_stopped
         self.sequence = sequence
@@ -77,6 +77,9 @@ class Recorder(Callback):
         with _escaping():
             training = self._training(trial)
             self.reported.add(training.proposal.key)
+            self.running[training.proposal.key] = result.get(
+                "pid"
+            )  # after a lost worker, a new one
             if training.note(result, self.sequence + 1):
                 self.sequence += 1
                 self.write_training(training)
@@ -118,7 +121,8 @@ class Recorder(Callback):
 
     def _record(self, training: Training, status: str, error: str | None = None) -> None:
         shown = error[:LONGEST_ERROR] if error and status in ("failed", "oom") else None
-        self.write_record(*training.record(self.study_id, status, shown, self.defaults))
+        made = training.record(self.study_id, self.metric, status, shown, self.defaults)
+        self.write_record(*made)
         self.ended.add(training.proposal.key)
         del self.trainings[training.proposal.key]
 

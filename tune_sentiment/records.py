@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tune_sentiment import provenance
+from tune_sentiment.metrics import metric_named
 from tune_sentiment.proposal import Proposal
 
 SCHEMA = 1
 SCORED_STATUSES = ("finished", "pruned")
 STATUSES = (*SCORED_STATUSES, "diverged", "oom", "failed")
+LONGEST_ERROR = 500  # characters
 NO_EVALUATION = ("oom", "failed")  # a report of these says that none came about
 
 
@@ -118,12 +120,18 @@ class Training:
         return True
 
     def record(
-        self, study_id: str, status: str, error: str | None, defaults: Mapping[str, Any]
+        self,
+        study_id: str,
+        metric: str,
+        status: str,
+        error: str | None,
+        defaults: Mapping[str, Any],
     ) -> tuple[TrialRecord, dict[str, Any]]:
         """The record of its end, and its hyperparameters.
 
         Args:
             study_id: Named in the record.
+            metric: Name of the searched metric: its best evaluation's scores are the record's.
             status: One of ``STATUSES``.
             error: Why it failed.
             defaults: Hyperparameters that no proposal names.
@@ -131,7 +139,7 @@ class Training:
         last: dict[str, Any] = {}
         for line in self.lines:
             last |= {name: value for name, value in line.items() if value is not None}
-        best = self._best() or {}
+        best = self._best(metric) or {}
         values: dict[str, Any] = {name: last.get(name) for name in RECORD_FIELDS}
         values |= {name: best.get(name) for name in RECORD_FIELDS if name.startswith("val_")}
         peaks = [line["peak_memory_bytes"] for line in self.lines if line.get("peak_memory_bytes")]
@@ -155,16 +163,16 @@ class Training:
         }
         return TrialRecord(**values), {**defaults, **self.proposal.params}
 
-    def _best(self) -> dict[str, Any] | None:
-        """The evaluation whose scores count: the first that reached the best objective.
+    def _best(self, metric: str) -> dict[str, Any] | None:
+        """The evaluation whose scores count: the first that is the best.
 
         A confirmation run stops where its trial was best, and what it is then is kept.
         """
-        scored = [line for line in self.evaluations if line["objective"] is not None]
+        scored = [line for line in self.evaluations if line.get(metric) is not None]
         if not scored or self.proposal.origin == "confirm":
             return scored[-1] if scored else None
-        goal = scored[-1]["objective"]  # objectives are running bests
-        return next(line for line in scored if line["objective"] == goal)
+        pick = max if metric_named(metric).mode == "max" else min
+        return pick(scored, key=lambda line: line[metric])  # the first of equal ones
 
 
 def _finite(value: Any) -> Any:

@@ -4,10 +4,9 @@ Ray Tune gives up a whole run for things that concern one training: its memory m
 worker, a node is lost at a bad moment. The ledger knows what was running then.
 """
 
-import gc
 import re
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
 from ray.exceptions import OutOfMemoryError, RayError
@@ -16,16 +15,17 @@ from ray.tune import TuneError
 from tune_sentiment.errors import StartError, TuneSentimentError
 from tune_sentiment.recorder import Recorder
 
-MAX_LOSSES = 2  # a training that has taken its worker, or Ray Tune, down so often is left out
+MAX_LOSSES = 2  # a training that has lost its worker, or taken Ray Tune down, so often is left out
 MAX_FRUITLESS = 3  # runs of Ray Tune that die one after the other without a training that ended
-KILLED = re.compile(r"\bpid=(\d+)")  # in Ray's account of what its memory monitor killed
+KILLED = re.compile(r"Selected to kill.*?\bpid=(\d+)")  # in the account of Ray's memory monitor
 
 
 class Supervisor:
     """Follows the runs of Ray Tune within one study.
 
-    A training that two runs died of is recorded, with the reason, and left out. Where Ray does not
-    say which training it was, all that ran are suspects, and the next run takes them one by one.
+    Those that ran when Ray Tune died are suspects, or those among them whose workers Ray says it
+    killed: the newest, not the greediest. The next run takes the suspects one by one, and one that
+    dies alone, too, is recorded with the reason and left out.
 
     Args:
         say: Tells the user.
@@ -36,7 +36,10 @@ class Supervisor:
         self.losses: Counter[str] = Counter()
         self.fruitless = 0
         self.has_died = False
-        self.has_suspects = False
+
+    def suspects(self, open_keys: Iterable[str]) -> set[str]:
+        """Those of the open trainings that are to run one by one."""
+        return {key for key in open_keys if self.losses[key]}
 
     @contextmanager
     def watch(self, recorder: Recorder) -> Generator[None, None, None]:
@@ -45,31 +48,38 @@ class Supervisor:
         Raises:
             StartError: If runs keep dying without a training that ended.
         """
-        self.has_died = self.has_suspects = False
+        self.has_died = False
         try:
             yield
+            self.fruitless = 0
         except TuneSentimentError:
             raise
         except (RuntimeError, RayError, TuneError) as error:
             self._note(recorder, error)
-        gc.collect()  # what the dead run held: its actors and their cores
 
     def _note(self, recorder: Recorder, error: Exception) -> None:
-        cause = error.__cause__ or error
-        reason = " ".join(str(cause).split())[:300]
         self.has_died = True
+        cause = error.__cause__ or error
+        reason = _reason(cause)
+        self.say(f"Ray Tune ended: {reason}")
+        self.fruitless = 0 if recorder.ended else self.fruitless + 1
         killed = {int(found) for found in KILLED.findall(str(cause))}
         named = [key for key, pid in recorder.running.items() if pid in killed]
-        blamed = named or list(recorder.running)
-        self.has_suspects = len(blamed) > 1
-        self.fruitless = 0 if recorder.ended else self.fruitless + 1
-        self.say(f"Ray Tune ended: {reason}")
-        for key in blamed:
+        was_alone = len(recorder.running) == 1
+        for key in named or list(recorder.running):
             self.losses[key] += 1
-            if self.losses[key] >= MAX_LOSSES:
+            if was_alone and self.losses[key] >= MAX_LOSSES:
                 status = "oom" if isinstance(cause, OutOfMemoryError) else "failed"
                 recorder.end(key, status, reason)
                 self.fruitless = 0
         if self.fruitless >= MAX_FRUITLESS:
             raise StartError(f"Ray Tune ended {self.fruitless} times in a row: {reason}") from None
         self.say("the study goes on with what is missing")
+
+
+def _reason(cause: BaseException) -> str:
+    """What an error says in one line; of a traceback its end."""
+    text = str(cause).strip() or type(cause).__name__
+    if text.startswith("Traceback"):
+        text = text.splitlines()[-1]
+    return " ".join(text.split())[:300]

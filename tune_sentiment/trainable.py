@@ -19,6 +19,7 @@ from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import Mode, metric_named
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import device_name, host
+from tune_sentiment.records import LONGEST_ERROR
 from tune_sentiment.trial_setup import TrialSetup, build_state
 
 # What torch says in a plain RuntimeError: its CPU allocator, late CUDA errors, cuBLAS.
@@ -27,11 +28,10 @@ OUT_OF_MEMORY_WORDS = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
-LONGEST_ERROR = 500
 
 
 class Objective:
-    """The searched metric's best value so far; ``None`` before the first.
+    """The searched metric's best value so far, ``None`` before the first, and after how many looks.
 
     Args:
         mode: ``max`` or ``min``.
@@ -40,9 +40,11 @@ class Objective:
     def __init__(self, mode: Mode) -> None:
         self.better = max if mode == "max" else min
         self.value: float | None = None
+        self.evaluation = 0
 
-    def note(self, value: float | None) -> None:
+    def note(self, evaluation: int, value: float | None) -> None:
         """Take an evaluation's value into account."""
+        self.evaluation = evaluation
         if value is not None:
             self.value = value if self.value is None else self.better(self.value, value)
 
@@ -66,7 +68,8 @@ def evaluations_of(
     state = build_state(setup, proposal.params, proposal.seed, len(train))
     folder = None if setup.checkpoints is None else setup.checkpoints / proposal.key
     checkpoints = Checkpoints(folder, setup.checkpoint_seconds)
-    objective.value = checkpoints.restore(state)
+    best = checkpoints.restore(state)
+    objective.note(state.evaluation, best)
     yield from fit(
         state,
         train,
@@ -94,14 +97,12 @@ def reports(
     objective = Objective(metric_named(setup.metric).mode)
     facts = _facts(setup, proposal, train, validation)
     trained: dict[str, Any] = {}
-    evaluation = 0
     try:
         with contextlib.closing(
             evaluations_of(setup, proposal, train, validation, objective)
         ) as evaluations:
             for made in evaluations:
-                evaluation = made.evaluation
-                objective.note(made.metrics.get(setup.metric))
+                objective.note(made.evaluation, made.metrics.get(setup.metric))
                 if made.classifier is not None:
                     trained = {
                         "num_trainable_params": made.classifier.num_trainable_params,
@@ -113,22 +114,21 @@ def reports(
                     write_bytes(keep, save(made.classifier.tensors()))
                 measured = _measured(made, peak_memory_bytes(setup.device))
                 details = {**facts, **trained, **measured}
-                yield _report(made.status, evaluation, objective, details)
+                yield _report(made.status, objective, details)
     except Exception as error:  # an error that left here would make Ray try again
         print(traceback.format_exc(), file=sys.stderr)
         status = "oom" if is_out_of_memory(error) else "failed"
         said = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
         end = {"peak_memory_bytes": peak_memory_bytes(setup.device), "error": said}
-        yield _report(status, evaluation + 1, objective, {**facts, **trained, **end})
+        objective.note(objective.evaluation + 1, None)
+        yield _report(status, objective, {**facts, **trained, **end})
 
 
-def _report(
-    status: str, evaluation: int, objective: Objective, details: dict[str, Any]
-) -> dict[str, Any]:
+def _report(status: str, objective: Objective, details: dict[str, Any]) -> dict[str, Any]:
     best = objective.value
     return {
         "status": status,
-        "evaluation": evaluation,
+        "evaluation": objective.evaluation,
         "objective": math.nan if best is None else best,  # Ray wants a number
         "details": details,
     }

@@ -4,6 +4,7 @@ Each run of Ray Tune is a new one that is filled from the ledger, whether the on
 by a signal, by a time budget or by an error of Ray's.
 """
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,13 +21,19 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import Progress, say
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
-from tune_sentiment.scheduler import Asha
 from tune_sentiment.searcher import FixedSearch, Search
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import MAX_LOSSES, Supervisor
 from tune_sentiment.trainable import run_trial
-from tune_sentiment.workload import Inputs, missing_trials, slots_for, trial_setup
+from tune_sentiment.workload import (
+    Inputs,
+    asked_trials,
+    missing_trials,
+    scheduler_and_recorder,
+    slots_for,
+    trial_setup,
+)
 
 
 def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources) -> None:
@@ -43,15 +50,22 @@ def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources)
         if deadline is not None and time.monotonic() >= deadline:
             return
         past = folder.history()
-        one_by_one = supervisor.has_suspects
-        if one_by_one:
-            missing = sum(trial.status is None for trial in past)
-        searcher = Search(study.space, mode=study.metric.mode, seed=study.config.seed, past=past)
+        still_open = {trial.proposal.key for trial in past if trial.status is None}
+        alone = supervisor.suspects(still_open)
+        searcher = Search(
+            study.space,
+            mode=study.metric.mode,
+            seed=study.config.seed,
+            past=sorted(
+                past, key=lambda t: t.proposal.key in still_open - alone
+            ),  # the others last
+        )
         scheduler, recorder = scheduler_and_recorder(study, folder)
-        slots = slots_for(study, resources, missing)
+        # Threads follow from what was asked for, not from what is missing: they change the numbers.
+        slots = slots_for(study, resources, asked_trials(study))
         progress = Progress(
             title=f"{study.config.method} on {study.source.dataset.name}",
-            total=missing,
+            total=len(alone) or missing,
             evaluations=study.planned_evaluations,
             metric=study.config.metric,
             searched=list(study.space.params),
@@ -62,41 +76,23 @@ def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources)
                 study,
                 folder,
                 inputs,
-                replace(slots, concurrency=1) if one_by_one else slots,
-                num_samples=missing,
+                replace(slots, concurrency=1) if alone else slots,
+                num_samples=len(alone) or missing,
                 searcher=searcher,
-                scheduler=scheduler,
+                scheduler=scheduler or FIFOScheduler(),
                 callbacks=[recorder, progress],
                 storage=folder.path / "ray",
                 time_budget_seconds=deadline and max(1.0, deadline - time.monotonic()),
             )
-        if searcher.is_exhausted:
+        is_cut_off = supervisor.has_died or any(t.status is None for t in folder.history())
+        if searcher.is_exhausted and not is_cut_off:
             folder.mark_exhausted()
             say("the search finds no configuration that it has not tried; it is complete")
-        if not supervisor.has_died and not one_by_one:
+        if supervisor.has_died:
+            gc.collect()  # what the dead run held: its actors and their cores
+            scheduler_and_recorder(study, folder)[1].close_ended()
+        elif not alone:
             return
-
-
-def scheduler_and_recorder(study: Study, folder: StudyFolder) -> tuple[Any, Recorder]:
-    """A search's scheduler and recorder, filled from the ledger."""
-    past, settings = folder.history(), study.scheduler()
-    asha = Asha(mode=study.metric.mode, settings=settings, past=past) if settings else None
-    ended = {trial.proposal.key for trial in past if trial.status is not None}
-
-    def write_record(record: Any, params: Any) -> None:
-        folder.write_trial(record, params)
-        folder.drop_checkpoints(record.key)
-
-    recorder = Recorder(
-        study_id=study.id,
-        defaults=study.defaults,
-        write_record=write_record,
-        write_training=folder.write_training,
-        is_stopped=asha.is_stopped if asha else lambda key: False,
-        sequence=max((s for trial in past for s in trial.sequences), default=0),
-        begun=[t for t in folder.trainings() if t.proposal.key not in ended],
-    )
-    return asha or FIFOScheduler(), recorder
 
 
 def run_fixed(
@@ -107,6 +103,7 @@ def run_fixed(
     proposals: Sequence[Proposal],
     new_recorder: Callable[[], Recorder],
     *,
+    planned: int,
     title: str,
     storage: Path,
     keep: Path | None = None,
@@ -120,21 +117,22 @@ def run_fixed(
         resources: What was asked for.
         proposals: Those without a record.
         new_recorder: Makes a recorder that knows what the proposals have behind them.
+        planned: How many there were to begin with; threads follow from that.
         title: Shown while they run.
         storage: Folder for Ray's own files.
         keep: Where what they train is left.
     """
     supervisor = Supervisor(say)
-    recorder = new_recorder()
-    recorder.close_ended()
-    missing = [p for p in proposals if p.key not in recorder.ended]
+    missing = _without_ended(proposals, new_recorder())
     while missing:
+        alone = supervisor.suspects(proposal.key for proposal in missing)
+        now = [p for p in missing if p.key in alone] or missing
         recorder = new_recorder()
-        slots = slots_for(study, resources, len(missing))
+        slots = slots_for(study, resources, planned)
         progress = Progress(
             title=title,
-            total=len(missing),
-            evaluations=max(p.evaluations or study.planned_evaluations for p in missing),
+            total=len(now),
+            evaluations=max(p.evaluations or study.planned_evaluations for p in now),
             metric=study.config.metric,
             searched=["seed"],
             noun="run of trial",
@@ -145,17 +143,26 @@ def run_fixed(
                 study,
                 folder,
                 inputs,
-                replace(slots, concurrency=1) if supervisor.has_suspects else slots,
-                num_samples=len(missing),
-                searcher=FixedSearch(missing, mode=study.metric.mode),
+                replace(slots, concurrency=1) if alone else slots,
+                num_samples=len(now),
+                searcher=FixedSearch(now, mode=study.metric.mode),
                 scheduler=FIFOScheduler(),
                 callbacks=[recorder, progress],
                 storage=storage,
                 keep=keep,
             )
         missing = [p for p in missing if p.key not in recorder.ended]
-        if not supervisor.has_died:
+        if supervisor.has_died:
+            gc.collect()  # what the dead run held: its actors and their cores
+            missing = _without_ended(missing, new_recorder())
+        elif not alone:
             return
+
+
+def _without_ended(proposals: Sequence[Proposal], recorder: Recorder) -> list[Proposal]:
+    """Those that are not recorded as soon as what is known of their ends is written."""
+    recorder.close_ended()
+    return [proposal for proposal in proposals if proposal.key not in recorder.ended]
 
 
 def fit(
@@ -176,6 +183,19 @@ def fit(
 
     The inputs are made before the first trial takes its cores: a trial that waited for them inside
     its own reservation could keep them from ever being made.
+
+    Args:
+        study: Whose trainings run.
+        folder: The study's folder, where they leave checkpoints.
+        inputs: Training and validation.
+        slots: How many run at once, and what each gets.
+        num_samples: How many there are to run.
+        searcher: Says which.
+        scheduler: Ends some early.
+        callbacks: Are told what happens.
+        storage: Folder for Ray's own files.
+        time_budget_seconds: When to stop, with what runs left open.
+        keep: Folder for what finished runs trained.
 
     Raises:
         StartError: If the inputs cannot be made.

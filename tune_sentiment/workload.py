@@ -1,16 +1,23 @@
 """What a study still has to run, and with what: inputs, slots, and what its trainings share."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tune_sentiment.config import Resources
+from tune_sentiment.errors import UsageError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import Method
+from tune_sentiment.recorder import Recorder
+from tune_sentiment.records import TrialRecord
+from tune_sentiment.scheduler import Asha
 from tune_sentiment.session import SharedInputs, machine
 from tune_sentiment.slots import Slots, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import CHECKPOINT_SECONDS, TrialSetup
+
+CHECKPOINT_VARIABLE = "TUNE_SENTIMENT_CHECKPOINT_SECONDS"
 
 
 @dataclass(frozen=True)
@@ -40,23 +47,59 @@ def trial_setup(study: Study, slots: Slots, folder: StudyFolder | None = None) -
         num_threads=slots.cpus,
         max_length=study.config.max_length,
         checkpoints=None if folder is None else folder.checkpoints.resolve(),
-        checkpoint_seconds=float(os.environ.get(CHECKPOINT_VARIABLE) or CHECKPOINT_SECONDS),
+        checkpoint_seconds=checkpoint_seconds(),
     )
 
 
-CHECKPOINT_VARIABLE = "TUNE_SENTIMENT_CHECKPOINT_SECONDS"
+def checkpoint_seconds() -> float:
+    """Least time between two checkpoints of a trial.
+
+    Raises:
+        UsageError: If the environment's is not a number.
+    """
+    text = os.environ.get(CHECKPOINT_VARIABLE)
+    try:
+        return float(text) if text else CHECKPOINT_SECONDS
+    except ValueError as error:
+        raise UsageError(f"{CHECKPOINT_VARIABLE} wants seconds, got '{text}'") from error
 
 
 def missing_trials(study: Study, folder: StudyFolder) -> int:
     """Trials that the study still has to end."""
-    if folder.is_exhausted:
-        return 0
+    return 0 if folder.is_exhausted else max(0, asked_trials(study) - len(folder.trials()))
+
+
+def asked_trials(study: Study) -> int:
+    """Trials of the whole study: as many as were asked for, or as its space has."""
     size = study.space.size()
-    asked = study.config.trials if size is None else min(size, study.config.trials)
-    return max(0, asked - len(folder.trials()))
+    return study.config.trials if size is None else min(size, study.config.trials)
 
 
 def slots_for(study: Study, resources: Resources, trainings: int) -> Slots:
     """What each of a study's trainings gets on this Ray."""
     weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
     return plan_slots(resources, machine(), study.device, max(1, trainings), weights)
+
+
+def scheduler_and_recorder(study: Study, folder: StudyFolder) -> tuple[Asha | None, Recorder]:
+    """A search's ASHA, if its method is stopped early, and its recorder, filled from the ledger."""
+    past, settings = folder.history(), study.scheduler()
+    asha = Asha(mode=study.metric.mode, settings=settings, past=past) if settings else None
+    ended = {trial.proposal.key for trial in past if trial.status is not None}
+    trainings = folder.trainings()
+
+    def write_record(record: TrialRecord, params: Mapping[str, Any]) -> None:
+        folder.write_trial(record, params)
+        folder.drop_checkpoints(record.key)
+
+    recorder = Recorder(
+        study_id=study.id,
+        metric=study.config.metric,
+        defaults=study.defaults,
+        write_record=write_record,
+        write_training=folder.write_training,
+        is_stopped=asha.is_stopped if asha else lambda key: False,
+        sequence=max((line["sequence"] for t in trainings for line in t.lines), default=0),
+        begun=[t for t in trainings if t.proposal.key not in ended],
+    )
+    return asha, recorder

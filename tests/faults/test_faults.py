@@ -169,6 +169,8 @@ def test_a_trial_that_ray_kills_for_its_memory_does_not_take_the_study_down(
     tmp_path: Path,
 ) -> None:
     memory = psutil.virtual_memory()
+    if memory.available < 6e9:
+        pytest.skip(f"{memory.available / 1e9:.0f} GB free; 6 are needed to run out of 4")
     share = (memory.total - memory.available + 4e9) / memory.total
     limit = {"RAY_memory_usage_threshold": f"{share:.4f}", "RAY_memory_monitor_refresh_ms": "100"}
     command = Command(tmp_path, ("--trials", "2", *IN_TURN), limit)
