@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) -> int:
     """Print the comparison and what to do next; write it into each winner's card."""
     from analysis.load import load_studies
-    from analysis.tables import markdown
+    from analysis.report import markdown
     from tune_sentiment.card import write_card
 
     loaded = [

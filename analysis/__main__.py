@@ -1,25 +1,72 @@
-"""``python -m analysis RESULTS…``: print the tables of every comparison found there."""
+"""``python -m analysis RESULTS…``: write the report of what is there, and print its tables."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.load import by_comparison, load_studies
-from analysis.tables import markdown
+from analysis.load import LoadedStudy, by_comparison, load_studies
+
+FORMATS = ("md", "csv", "latex")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the tables; returns the exit code."""
+    """Run the command; returns the exit code."""
+    from analysis.report import NAMES, markdown, write
+
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     parser.add_argument("results", nargs="+", type=Path, help="folders that run_search.py wrote")
+    parser.add_argument("--table", choices=NAMES, help="print this table only, write nothing")
+    parser.add_argument("--format", choices=FORMATS, default="md", help="of --table")
+    parser.add_argument("--check", action="store_true", help="validate every record instead")
+    parser.add_argument("--output", type=Path, help="folder of the report, else the first results")
     args = parser.parse_args(argv)
-    groups = by_comparison(load_studies(args.results))
-    if not groups:
-        print(f"error: no study.json under {' '.join(map(str, args.results))}", file=sys.stderr)
+    if args.check:
+        return _check(args.results)
+    gaps: list[str] = []
+    studies = load_studies(args.results, gaps)
+    for gap in gaps:
+        print(f"warning: {gap}", file=sys.stderr)
+    if not studies:
+        print(f"error: no study under {' '.join(map(str, args.results))}", file=sys.stderr)
         return 2
-    print("\n\n".join(markdown(studies) for studies in groups.values()))
+    if args.table:
+        print("\n\n".join(_alone(studies, args.table, args.format)))
+        return 0
+    print("\n\n".join(markdown(group) for group in by_comparison(studies).values()))
+    try:
+        written = write(studies, gaps, args.output or args.results[0])
+    except OSError as error:
+        print(f"error: the report cannot be written: {error}", file=sys.stderr)
+        return 3
+    print(f"\nReport: {' '.join(map(str, written))}")
     return 0
+
+
+def _alone(studies: Sequence[LoadedStudy], name: str, form: str) -> list[str]:
+    """One table of each comparison in a format that others read."""
+    from analysis.report import GRID, TABLES, grid, table_markdown
+
+    if name == GRID:
+        found = [grid(studies)]
+    else:
+        found = [TABLES[name][1](group) for group in by_comparison(studies).values()]
+    if form == "csv":
+        return [table.to_csv(index=False).strip() for table in found]
+    if form == "latex":
+        return [table.to_latex(index=False, escape=True).strip() for table in found]
+    return [table_markdown(table) if len(table) else "nothing to show" for table in found]
+
+
+def _check(results: Sequence[Path]) -> int:
+    from analysis.validate import problems
+
+    found = problems(results)
+    for problem in found:
+        print(problem)
+    studies = len(load_studies(results))
+    print(f"{studies} studies, {len(found)} problems")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -1,182 +1,165 @@
-"""Comparison tables in markdown, computed from records."""
+"""The main table: what each method reached, whether that is a difference, and what it cost."""
 
 from collections import Counter
 from collections.abc import Sequence
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import pandas as pd
 
+from analysis import readable
+from analysis.answers import (
+    Pair,
+    Side,
+    between,
+    majority_accuracy,
+    pairs,
+    planned_evaluations,
+    sides,
+)
 from analysis.load import LoadedStudy
-from tune_sentiment.markdown import harmless
+from analysis.stats import is_shown, words
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.records import STATUSES
 
-NOT_MEASURED = "-"
-SMALL_TEST = 200  # below, the standard error of an accuracy near 80 % is over 3 points
+MAJORITY = "majority class"
+DIFFERENCE = f"difference to {BASELINE}"
+QUALITY_COLUMNS = 9  # of the comparison's columns; what follows is cost
 
 
 def comparison(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
-    """One row for each study of a comparison, the baseline first.
+    """One row for each study of a comparison, the baseline first, a majority-class row last.
 
-    Percentages are points of the searched metric; a loss stays as it is.
+    Scores are in points; of two or more methods those are marked ``*`` that are not shown to be
+    worse than the best.
     """
-    ordered = in_order(studies)
-    names = _row_names(ordered)
-    baseline = next((study for study in ordered if study.method == BASELINE), None)
-    rows = [_row(name, study, baseline) for name, study in zip(names, ordered, strict=True)]
-    return pd.DataFrame(rows)
+    compared = sides(studies)
+    found = pairs(compared)
+    marked = among_the_best(compared, found)
+    rows = [_row(side, compared, found, side in marked) for side in compared]
+    return pd.DataFrame([*rows, _majority_row(studies[0], rows[0])])
 
 
-def in_order(studies: Sequence[LoadedStudy]) -> list[LoadedStudy]:
-    """The baseline, then the others by name."""
-    return sorted(studies, key=lambda s: (s.method != BASELINE, s.method, str(s.path)))
+def among_the_best(compared: Sequence[Side], found: Sequence[Pair]) -> list[Side]:
+    """The best study by mean test accuracy, and all that are not shown to be worse than it."""
+    able = [side for side in compared if side.accuracy is not None]
+    if len(able) < 2:
+        return []
+    best = max(able, key=lambda side: side.accuracy.value if side.accuracy else 0.0)
+    kept = [best]
+    for side in able:
+        pair = between(found, side, best)
+        if pair is not None and not is_shown(pair.estimate, pair.corrected):
+            kept.append(side)
+    return kept
 
 
-def _row(name: str, study: LoadedStudy, baseline: LoadedStudy | None) -> dict[str, str]:
-    winner = study.winner
+def _row(
+    side: Side, compared: Sequence[Side], found: Sequence[Pair], is_marked: bool
+) -> dict[str, str]:
+    study, winner = side.study, side.study.winner
     label = study.metric.removeprefix("val_").replace("_", " ")
     score = None if winner is None else winner[study.metric]
+    macro = "" if len(study.description["classes"]) == 2 else "macro_"
+    shown = {
+        name: readable.spread(
+            side.spread(f"test_{metric}"), metric, is_deterministic=study.is_deterministic
+        )
+        for name, metric in (
+            ("accuracy", "accuracy"),
+            ("precision", f"{macro}precision"),
+            ("recall", f"{macro}recall"),
+            ("F1", f"{macro}f1"),
+        )
+    }
     return {
-        "method": name,
-        f"validation {label} (selected, optimistic)": _points(score, study.metric),
-        f"test {label}": _test(study),
-        f"difference to {BASELINE}": _difference(study, baseline),
-        "trainable parameters": _parameters(winner),
-        "trials": _statuses(study),
-        "search seconds": _seconds(study),
+        "method": f"{side.name} *" if is_marked else side.name,
+        f"validation {label} (selected, optimistic)": readable.points(score, study.metric),
+        "test accuracy": shown["accuracy"],
+        "95 % interval": readable.interval(side.accuracy),
+        f"{macro.replace('_', '-')}precision": _short(shown["precision"]),
+        f"{macro.replace('_', '-')}recall": _short(shown["recall"]),
+        f"{macro.replace('_', '-')}F1": _short(shown["F1"]),
+        **_difference(side, compared, found),
+        **_cost(side),
     }
 
 
-def _scale(metric: str) -> float:
-    return 1.0 if metric.endswith("loss") else 100.0
+def _short(shown: str) -> str:
+    """A spread without its n, which the accuracy beside it tells."""
+    return shown.partition(" (")[0]
 
 
-def _points(value: float | None, metric: str) -> str:
-    if value is None:
-        return NOT_MEASURED
-    return f"{value:.4f}" if metric.endswith("loss") else f"{100 * value:.1f}"
+def _difference(side: Side, compared: Sequence[Side], found: Sequence[Pair]) -> dict[str, str]:
+    baseline = next((other for other in compared if other.study.method == BASELINE), None)
+    pair = None if baseline is None else between(found, side, baseline)
+    if baseline is None or pair is None:
+        return {DIFFERENCE: readable.NOT_MEASURED, "is it real?": readable.NOT_MEASURED}
+    estimate = pair.estimate
+    shown = readable.interval(estimate, is_difference=True)
+    said = words(estimate, pair.corrected, baseline.name)
+    return {
+        DIFFERENCE: f"{readable.signed(estimate.value)} {shown}",
+        "is it real?": f"{said} (p = {readable.p_value(pair.corrected)})".replace("= <", "<"),
+    }
 
 
-def _test(study: LoadedStudy) -> str:
-    scores = study.test_scores
-    if not scores:
-        return NOT_MEASURED
-    middle = _points(mean(scores), study.metric)
-    asked = len(study.confirmations)
-    if study.description["plan"] == {}:
-        return f"{middle} (deterministic)"
-    n = f"n={len(scores)}" if len(scores) == asked else f"n={len(scores)} of {asked}"
-    if len(scores) == 1:
-        return f"{middle} ({n}: 1 seed, no spread)"
-    return f"{middle} ± {_points(stdev(scores), study.metric)} ({n})"
+def _cost(side: Side) -> dict[str, str]:
+    study, winner = side.study, side.study.winner
+    spent, saved = search_seconds(study)
+    runs = [run for run in study.confirmations if run["status"] == "finished"]
+    features = [t["features_seconds"] for t in study.trials if t["features_seconds"]]
+    once = f" + {readable.seconds(features[0])} for features" if features else ""
+    trained = [run["train_seconds"] for run in runs if run["train_seconds"] is not None]
+    rates = [r for run in runs if (r := run["train_samples_per_second"]) is not None]
+    peaks = [run["peak_memory_bytes"] for run in runs if run["peak_memory_bytes"] is not None]
+    latency = _measured(runs, "latency_seconds")
+    per_second = _measured(runs, "sentences_per_second")
+    return {
+        "trainable parameters": readable.parameters(winner),
+        "search device-seconds": readable.seconds(spent) + once,
+        "saved by early stopping": f"{100 * saved / (spent + saved):.0f} %" if saved else "-",
+        "training seconds": readable.seconds(mean(trained) if trained else None),
+        "peak memory (MB)": readable.megabytes(max(peaks, default=None)),
+        "training samples/s": readable.seconds(mean(rates) if rates else None),
+        "inference ms/sentence": "-" if latency is None else f"{1000 * latency:.1f}",
+        "inference sentences/s": readable.seconds(per_second),
+        "trials": statuses(study),
+    }
 
 
-def _difference(study: LoadedStudy, baseline: LoadedStudy | None) -> str:
-    if baseline is None or study is baseline or not (study.test_scores and baseline.test_scores):
-        return NOT_MEASURED
-    difference = mean(study.test_scores) - mean(baseline.test_scores)
-    digits = 4 if study.metric.endswith("loss") else 1
-    return f"{_scale(study.metric) * difference:+.{digits}f}"
+def _measured(runs: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [run[name] for run in runs if run.get(name) is not None]
+    return mean(values) if values else None
 
 
-def _parameters(winner: dict[str, Any] | None) -> str:
-    if winner is None or winner["num_trainable_params"] is None:
-        return NOT_MEASURED
-    trainable, total = winner["num_trainable_params"], winner["num_total_params"]
-    share = 100 * trainable / total
-    return f"{trainable:,} ({share:.0f} %)" if share >= 10 else f"{trainable:,} ({share:.2g} %)"
+def search_seconds(study: LoadedStudy) -> tuple[float, float]:
+    """Device-seconds that the trials took, and those that stopping early saved.
+
+    A device is a CPU thread or a GPU. A trial that was stopped would have gone on at its own pace.
+    """
+    spent = saved = 0.0
+    planned = planned_evaluations(study)
+    for trial in study.trials:
+        threads = (trial["num_threads"] or 1) if trial["device"] == "cpu" else 1
+        took = threads * ((trial["train_seconds"] or 0.0) + (trial["eval_seconds"] or 0.0))
+        spent += took
+        if trial["status"] == "pruned" and trial["evaluations_run"]:
+            saved += took * (planned / trial["evaluations_run"] - 1)
+    return spent, saved
 
 
-def _statuses(study: LoadedStudy) -> str:
+def statuses(study: LoadedStudy) -> str:
+    """How many trials there are, and how they ended."""
     counts = Counter(str(trial["status"]) for trial in study.trials)
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
     return f"{len(study.trials)}: {', '.join(parts)}" if parts else "0"
 
 
-def _seconds(study: LoadedStudy) -> str:
-    times = [(trial["train_seconds"] or 0) + (trial["eval_seconds"] or 0) for trial in study.trials]
-    features = [trial["features_seconds"] for trial in study.trials if trial["features_seconds"]]
-    once = f" + {features[0]:.0f} for features" if features else ""
-    return f"{sum(times):.{0 if sum(times) >= 10 else 1}f}{once}"
-
-
-def _row_names(studies: Sequence[LoadedStudy]) -> list[str]:
-    """The method; where one has several studies, with the settings in which they differ."""
-    counts = Counter(study.method for study in studies)
-    names = []
-    for study in studies:
-        twins = [other for other in studies if other.method == study.method]
-        mine = _settings(study)
-        differing = sorted(
-            key for key, value in mine.items() if any(_settings(t).get(key) != value for t in twins)
-        )
-        words = [f"{key}={mine[key]}" for key in differing]
-        several = counts[study.method] > 1
-        names.append(
-            f"{study.method} ({', '.join(words) or study.path.name})" if several else study.method
-        )
-    return names
-
-
-def _settings(study: LoadedStudy) -> dict[str, Any]:
-    description = study.description
-    fixed = description["space"]["fixed"]
-    return {**description["plan"], "seed": description["seed"], **fixed}
-
-
-def heading(studies: Sequence[LoadedStudy]) -> str:
-    """What a comparison is about, in one line."""
-    about = studies[0].description
-    samples = about["comparison_of"]["train_samples"] or about["splits"]["train"]["rows"]
-    test = about["splits"]["test"]["rows"]
-    words = f"{samples:,} training texts, {test:,} test texts"
-    return f"{harmless(about['dataset'])} · {harmless(about['model'])} · {words}"
-
-
-def notes(studies: Sequence[LoadedStudy]) -> list[str]:
-    """What a reader must know beside the table."""
-    found = []
-    rows = studies[0].description["splits"]["test"]["rows"]
-    if rows < SMALL_TEST:
-        found.append(f"Only {rows} test texts: one text is {100 / rows:.1f} points.")
-    for study in studies:
-        if study.test_openings > 1:
-            found.append(f"{study.method}: the test split was opened {study.test_openings} times.")
-        unconverged = sum(trial["converged"] is False for trial in study.trials)
-        if unconverged:
-            found.append(
-                f"{study.method}: {unconverged} of {len(study.trials)} trials did not converge."
-            )
-    return found
-
-
-def _class_tables(study: LoadedStudy) -> list[str]:
-    from analysis.classes import confusion, per_class
-
-    runs = len(study.test_scores)
-    if not runs:
-        return []
-    over = "1 run" if runs == 1 else f"{runs} runs"
-    lines = ["", f"#### {study.method}, by class (test, {over})", ""]
-    for table in (per_class(study), confusion(study)):
-        lines += [escaped(table).to_markdown(index=False, disable_numparse=True), ""]
-    return lines[:-1]
-
-
-def escaped(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with what would break markdown written harmlessly: labels are people's own."""
-    made = table.map(lambda value: harmless(str(value)))
-    return made.rename(columns={name: harmless(str(name)) for name in made.columns})
-
-
-def markdown(studies: Sequence[LoadedStudy]) -> str:
-    """A comparison's heading, table and notes."""
-    table = comparison(studies).to_markdown(index=False, disable_numparse=True)
-    lines = [f"### {heading(studies)}", "", table]
-    if remarks := notes(studies):
-        lines += ["", *(f"- {remark}" for remark in remarks)]
-    if len(studies[0].description["classes"]) > 2:
-        for study in in_order(studies):
-            lines += _class_tables(study)
-    return "\n".join(lines)
+def _majority_row(study: LoadedStudy, like: dict[str, str]) -> dict[str, str]:
+    row = dict.fromkeys(like, readable.NOT_MEASURED)
+    return {
+        **row,
+        "method": MAJORITY,
+        "test accuracy": readable.points(majority_accuracy(study)),
+    }

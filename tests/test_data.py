@@ -131,6 +131,7 @@ def test_a_subset_that_cannot_be_stratified_is_refused(size: int) -> None:
 def test_normalised_texts_ignore_case_and_punctuation() -> None:
     assert normalised("It's  A\tGOOD-film!") == "it s a good film"
     assert text_hash("A film.") == text_hash("a FILM") != text_hash("a movie")
+    assert text_hash("I don't know") == text_hash("i do n't know")
 
 
 def test_the_fingerprint_changes_with_any_text_label_or_order() -> None:

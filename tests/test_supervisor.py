@@ -89,7 +89,7 @@ def test_of_a_traceback_its_end_is_the_reason() -> None:
     study.dies(
         RuntimeError("Traceback (most recent call last):\n  File\nValueError: no such thing")
     )
-    assert study.said[0] == "Ray Tune ended: ValueError: no such"
+    assert study.said[0] == "Ray Tune ended: ValueError: no such thing"
 
 
 def test_runs_that_die_of_nothing_in_particular_end_the_study_after_a_few() -> None:

@@ -13,7 +13,7 @@ from tune_sentiment import provenance
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.proposal import Proposal
 
-SCHEMA = 1
+SCHEMA = 2
 SCORED_STATUSES = ("finished", "pruned")
 STATUSES = (*SCORED_STATUSES, "diverged", "oom", "failed")
 LONGEST_ERROR = 500  # characters

@@ -1,0 +1,114 @@
+"""The lab reports' numbers beside ours, and what our tables say to their contradictions."""
+
+from collections.abc import Sequence
+from statistics import mean
+
+import pandas as pd
+from scipy import stats as scipy_stats
+
+from analysis import readable
+from analysis.answers import Side, between, pairs, sides
+from analysis.load import LoadedStudy
+from analysis.published import PAIRS, PUBLISHED, QUESTIONS, Published, published_for
+from analysis.sensitivity import by_value, common_scores
+from analysis.stats import ALPHA, holm, prediction_interval, words
+
+NOT_COMPARABLE = "not comparable"
+NO_DIFFERENCE = "no difference shown"
+
+
+def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """Each published score beside ours with the interval in which one new seed is expected.
+
+    Scores of other models, subsets of the data, or metrics that we do not have are marked.
+    """
+    about = studies[0].description
+    entries = [e for e in PUBLISHED if e.dataset == about["dataset"]]
+    is_whole = about["comparison_of"]["train_samples"] is None
+    same = published_for(str(about["dataset"]), str(about["model"])) if is_whole else []
+    compared = sides(studies)
+    rows = []
+    for entry in entries:
+        side = next((s for s in compared if s.study.method == entry.method), None)
+        ours, expected, says = _ours(entry, side if entry in same else None)
+        rows.append(
+            {
+                "report": entry.report,
+                "method": entry.method,
+                "setting": entry.setting or readable.NOT_MEASURED,
+                "score": f"{'validation' if entry.split == 'val' else 'test'} {entry.metric}",
+                "published": readable.points(entry.value),
+                "ours": ours,
+                "one new seed": expected,
+                "says": says,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _ours(entry: Published, side: Side | None) -> tuple[str, str, str]:
+    name = f"{entry.split}_{entry.metric}"
+    nothing = (readable.NOT_MEASURED, readable.NOT_MEASURED, NOT_COMPARABLE)
+    if side is None:
+        return nothing
+    values = [run[name] for run in side.study.confirmations if run.get(name) is not None]
+    if not values:
+        return nothing
+    ours, expected = readable.points(mean(values)), prediction_interval(values)
+    if expected is None:
+        return ours, readable.NOT_MEASURED, "one seed of ours: no interval"
+    low, high = expected
+    inside = low <= entry.value <= high
+    shown = f"[{readable.points(low)}, {readable.points(high)}]"
+    return ours, shown, "as expected of another seed" if inside else "outside"
+
+
+def questions(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """The lab reports' contradictions, answered from our trials and pairs."""
+    compared = sides(studies)
+    found = pairs(compared)
+    by_method = {side.study.method: side for side in compared}
+    rows = []
+    tested = [_groups(by_method.get(method), name) for name, method, _ in QUESTIONS]
+    corrected = holm([p for _, p in tested])
+    for (name, method, question), (cells, _), p in zip(QUESTIONS, tested, corrected, strict=True):
+        answer = _by_value(by_method.get(method), name, cells, p)
+        rows.append({"question": question, "answer": answer})
+    for first, second, question in PAIRS:
+        a, b = by_method.get(first), by_method.get(second)
+        pair = between(found, a, b) if a and b else None
+        answer = "not measured here"
+        if pair is not None:
+            shown = readable.interval(pair.estimate, is_difference=True)
+            said = words(pair.estimate, pair.corrected, second)
+            answer = f"{said}: {readable.signed(pair.estimate.value)} {shown}"
+        rows.append({"question": question, "answer": answer})
+    return pd.DataFrame(rows)
+
+
+def _groups(side: Side | None, name: str) -> tuple[dict[str, list[float]], float]:
+    """Scores by a hyperparameter's value, and the p of an analysis of variance over groups."""
+    cells = by_value(common_scores(side.study), name) if side else {}
+    groups = [values for values in cells.values() if len(values) > 1]
+    spread = {value for values in groups for value in values}
+    if len(groups) < 2 or len(spread) < 2:
+        return cells, 1.0
+    return cells, float(scipy_stats.f_oneway(*groups).pvalue)
+
+
+def _by_value(side: Side | None, name: str, cells: dict[str, list[float]], p: float) -> str:
+    """The best group of values if there is a difference between groups.
+
+    The sampler did not choose values at random, so even then it is a hint.
+    """
+    if side is None or not cells:
+        return "not measured here"
+    counts = ", ".join(f"{shown}: n={len(values)}" for shown, values in cells.items())
+    if p >= ALPHA:
+        return f"{NO_DIFFERENCE} between our trials ({counts})"
+    sign = 1 if side.study.description["mode"] == "max" else -1
+    groups = [shown for shown, values in cells.items() if len(values) > 1]
+    best = max(groups, key=lambda shown: sign * mean(cells[shown]))
+    score = readable.points(mean(cells[best]), side.study.metric)
+    found = f"{name} {best} was best in our trials: {score}, p = {readable.p_value(p)}"
+    return f"{found} ({counts}; a sampler proposed them, so this is a hint)"

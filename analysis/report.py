@@ -1,0 +1,178 @@
+"""The report of a results folder: sections of warnings, tables and figures, from ledgers alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import beside, checks, plots_answers, plots_search, settings, tables
+from analysis.answers import pairs, sides
+from analysis.classes import per_class
+from analysis.load import LoadedStudy, by_comparison
+from analysis.readable import escaped, heading
+from analysis.sensitivity import importance, importances, sensitivity
+
+# Each table of one comparison, by the name that ``--table`` takes, with what it shows.
+TABLES: dict[str, tuple[str, Callable[[Sequence[LoadedStudy]], pd.DataFrame]]] = {
+    "comparison": ("What each method reached, and what it cost", tables.comparison),
+    "pairs": ("Every pair: difference in test accuracy, points", settings.all_pairs),
+    "svm": ("The baseline", settings.svm),
+    "parameters": ("What trains", settings.parameters),
+    "runtime": ("What training took, means over scored trials", settings.runtime),
+    "winners": ("Winners, and the commands that train them again", settings.winners),
+    "importance": ("What decides a trial's score", importance),
+    "sensitivity": ("Scores by hyperparameter, at the last common evaluation", sensitivity),
+    "published": ("Beside the lab reports, one seed each", beside.published),
+    "questions": ("What the lab reports disagree about", beside.questions),
+}
+GRID = "grid"
+NAMES = (*TABLES, GRID)
+LEGEND = (
+    "Scores are points. *Validation* is the best of all trials and therefore optimistic; *test* is "
+    "the winner retrained with seeds that the search never used, mean ± standard deviation. "
+    "Intervals cross seeds and sentences; p values are Holm-corrected over all pairs. * marks what "
+    "is not shown to be worse than the best. Device-seconds are those of a CPU thread or a GPU."
+)
+
+
+@dataclass
+class Section:
+    """One comparison in the report.
+
+    Args:
+        title: Dataset, model and sizes.
+        warnings: What to know before believing it.
+        tables: Title and table of each.
+        figures: File stem, what it shows, and the figure.
+    """
+
+    title: str
+    warnings: list[str] = field(default_factory=list)
+    tables: list[tuple[str, pd.DataFrame]] = field(default_factory=list)
+    figures: list[tuple[str, str, Figure]] = field(default_factory=list)
+
+
+def section(studies: Sequence[LoadedStudy], number: int) -> Section:
+    """Everything about one comparison."""
+    made = Section(heading(studies[0]), checks.warnings(studies))
+    for name, (title, table) in TABLES.items():
+        found = table(studies)
+        if name == "comparison":
+            made.tables += [(title, part) for part in halves(found)]
+        elif len(found):
+            made.tables.append((title, found))
+    for side in sides(studies):
+        if len(side.study.description["classes"]) > 2 and side.study.scored:
+            made.tables.append((f"{side.name}, by class (test)", per_class(side.study)))
+    made.figures = [
+        (f"{number}-{stem}", title, figure) for stem, title, figure in _figures(studies)
+    ]
+    return made
+
+
+def halves(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """The comparison as two tables that fit a screen: answers, then costs."""
+    cost = ["method", *table.columns[tables.QUALITY_COLUMNS :]]
+    costs = table.loc[table["method"] != tables.MAJORITY, cost]
+    return [table.iloc[:, : tables.QUALITY_COLUMNS], costs]
+
+
+def _figures(studies: Sequence[LoadedStudy]) -> list[tuple[str, str, Figure]]:
+    compared = sides(studies)
+    found = pairs(compared)
+    made = []
+    if found:
+        made.append(("forest", "Differences", plots_answers.draw_forest(compared, found)))
+    if len(plots_answers.pareto_data(compared)):
+        made.append(("pareto", "Accuracy by cost", plots_answers.draw_pareto(compared)))
+    able = [study for study in studies if study.best is not None]
+    if able:
+        made.append(("best-so-far", "Search", plots_search.draw_best_so_far(able)))
+    for side in compared:
+        study, stem = side.study, side.study.path.name
+        if study.scored:
+            made.append((f"confusion-{stem}", side.name, plots_answers.draw_confusion(side)))
+        if not study.is_deterministic and study.trials:
+            made.append((f"curves-{stem}", side.name, plots_search.draw_curves(study)))
+        if checks.distributions(study) and study.trials:
+            made.append((f"scatter-{stem}", side.name, plots_search.draw_scatter(study)))
+        if checks.distributions(study) and len(plots_search.parallel_data(study)[1]) > 1:
+            made.append((f"parallel-{stem}", side.name, plots_search.draw_parallel(study)))
+        if importances(study):
+            made.append((f"importance-{stem}", side.name, plots_search.draw_importance(study)))
+    return made
+
+
+def sections(studies: Sequence[LoadedStudy]) -> list[Section]:
+    """A section for each comparison; the grid of all of them first, where there are several."""
+    groups = by_comparison(studies)
+    made = [section(group, number) for number, group in enumerate(groups.values(), start=1)]
+    overlaps = checks.shared_between_datasets(studies)
+    if len(groups) > 1:
+        made.insert(0, Section("All comparisons", overlaps, [("Test accuracy", grid(studies))]))
+    return made
+
+
+def grid(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """``settings.grid`` over all comparisons."""
+    return settings.grid(studies)
+
+
+def table_markdown(table: pd.DataFrame) -> str:
+    """A table as markdown, whatever its texts hold."""
+    return str(escaped(table).to_markdown(index=False, disable_numparse=True))
+
+
+def markdown(studies: Sequence[LoadedStudy]) -> str:
+    """What the command prints of a comparison: its tables of answers and costs, and warnings."""
+    answers, costs = halves(tables.comparison(studies))
+    lines = [f"### {heading(studies[0])}", "", table_markdown(answers), "", table_markdown(costs)]
+    if found := checks.warnings(studies):
+        lines += ["", *(f"- {warning}" for warning in found)]
+    if len(studies[0].description["classes"]) > 2:
+        for side in sides(studies):
+            lines += _class_tables(side.name, side.study)
+    return "\n".join(lines)
+
+
+def _class_tables(name: str, study: LoadedStudy) -> list[str]:
+    from analysis.classes import confusion
+
+    runs = len(study.test_scores)
+    if not runs:
+        return []
+    over = "1 run" if runs == 1 else f"{runs} runs"
+    lines = ["", f"#### {name}, by class (test, {over})", ""]
+    for table in (per_class(study), confusion(study)):
+        lines += [table_markdown(table), ""]
+    return lines[:-1]
+
+
+def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> list[Path]:
+    """Write ``report.md``, ``report.html`` and ``figures/*.png``; returns the first two."""
+    from analysis.html import page
+
+    made = sections(studies)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for each in made:
+        for stem, _, figure in each.figures:
+            figure.savefig(folder / "figures" / f"{stem}.png", dpi=110)
+    (folder / "report.md").write_text(_document(made, gaps), encoding="utf-8")
+    (folder / "report.html").write_text(page(made, gaps, LEGEND), encoding="utf-8")
+    return [folder / "report.md", folder / "report.html"]
+
+
+def _document(made: Sequence[Section], gaps: Sequence[str]) -> str:
+    lines = ["# Comparison of tuning methods", "", LEGEND, ""]
+    if gaps:
+        lines += ["**Not in this report:**", "", *(f"- {gap}" for gap in gaps), ""]
+    for each in made:
+        lines += [f"## {each.title}", ""]
+        if each.warnings:
+            lines += ["**Before believing it:**", "", *(f"- {w}" for w in each.warnings), ""]
+        for title, table in each.tables:
+            lines += [f"### {title}", "", table_markdown(table), ""]
+        lines += [f"![{title}](figures/{stem}.png)\n" for stem, title, _ in each.figures]
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""Tables of settings and what they cost: winners, parameters, run times, the baseline, the grid."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+
+from analysis import readable
+from analysis.answers import pairs, sides
+from analysis.checks import distributions
+from analysis.load import LoadedStudy
+from analysis.stats import words
+from tune_sentiment.methods import BASELINE
+from tune_sentiment.records import SCORED_STATUSES
+
+SPLITS = {"validation": "val", "test": "test"}
+
+
+def svm(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """The baseline on validation and test."""
+    rows = []
+    for side in sides(studies):
+        runs = side.study.scored
+        if side.study.method != BASELINE or not runs:
+            continue
+        macro = "" if len(side.study.description["classes"]) == 2 else "macro_"
+        for split, prefix in SPLITS.items():
+            row = {"method": side.name, "split": split}
+            for name, metric in (
+                ("accuracy", "accuracy"),
+                ("precision", f"{macro}precision"),
+                ("recall", f"{macro}recall"),
+                ("F1", f"{macro}f1"),
+            ):
+                row[name] = readable.points(runs[0].get(f"{prefix}_{metric}"))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def parameters(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """What each method trains of the model."""
+    rows = []
+    for side in sides(studies):
+        winner = side.study.winner
+        if winner is None or winner["num_trainable_params"] is None:
+            continue
+        trainable, total = winner["num_trainable_params"], winner["num_total_params"]
+        row = {"method": side.name, "trainable": f"{trainable:,}", "all": f"{total:,}"}
+        rows.append({**row, "share": f"{100 * trainable / total:.3g} %"})
+    return pd.DataFrame(rows)
+
+
+def runtime(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """What trainings of each padding and device took; means over trials that were scored."""
+    rows = []
+    for side in sides(studies):
+        study = side.study
+        trials = [t for t in study.trials if t["status"] in SCORED_STATUSES and t["train_seconds"]]
+        for device in sorted({str(trial["device"]) for trial in trials}):
+            mine = [trial for trial in trials if str(trial["device"]) == device]
+            per_epoch = [t["train_seconds"] / t["epochs_run"] for t in mine if t["epochs_run"]]
+            rows.append(
+                {
+                    "method": side.name,
+                    "padding": study.description["plan"].get("padding", readable.NOT_MEASURED),
+                    "device": device,
+                    "trials": str(len(mine)),
+                    "seconds per epoch": readable.seconds(_mean(per_epoch)),
+                    "samples/s": readable.seconds(_mean_of(mine, "train_samples_per_second")),
+                    "steps/s": readable.seconds(_mean_of(mine, "train_steps_per_second")),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def winners(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """Each study's winner, and the command that trains it again."""
+    rows = []
+    for side in sides(studies):
+        winner = side.study.winner
+        if winner is None:
+            continue
+        found = hyperparameters(side.study, winner)
+        setting = ", ".join(f"{name}={readable.value(v)}" for name, v in found.items())
+        command = replay(side.study, found)
+        rows.append(
+            {"method": side.name, "trial": str(winner["number"]), "configuration": setting}
+            | {"command": command}
+        )
+    return pd.DataFrame(rows)
+
+
+def hyperparameters(study: LoadedStudy, record: dict[str, Any]) -> dict[str, Any]:
+    """The searched and pinned values of a trial."""
+    names = [*distributions(study), *(study.description["space"].get("fixed") or {})]
+    return {name: record[name] for name in sorted(names) if name in record}
+
+
+def replay(study: LoadedStudy, values: dict[str, Any]) -> str:
+    """The command that runs exactly one configuration of a study."""
+    about = study.description
+    words = ["--method", study.method, "--dataset", str(about["dataset"])]
+    words += ["--model", str(about["model"])]
+    for name, value in values.items():
+        words += ["--fix", f"{name}={json.dumps(value) if not isinstance(value, str) else value}"]
+    words += ["--trials", "1"]
+    if about["plan"]:
+        words += ["--max-epochs", str(about["plan"]["max_epochs"])]
+    if samples := about["comparison_of"]["train_samples"]:
+        words += ["--train-samples", str(samples)]
+    return f"python run_search.py {shlex.join(words)}"
+
+
+def grid(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """Mean test accuracy of every method (rows) on every dataset and model (columns)."""
+    cells: dict[str, dict[str, str]] = {}
+    columns: dict[str, None] = {}
+    for side in sides(studies):
+        about = side.study.description
+        samples = about["comparison_of"]["train_samples"] or about["splits"]["train"]["rows"]
+        column = f"{about['dataset']} · {about['model']} · {samples:,}"
+        columns[column] = None
+        scores = [run["test_accuracy"] for run in side.study.scored]
+        shown = f"{100 * mean(scores):.1f} (n={len(scores)})" if scores else readable.NOT_MEASURED
+        cells.setdefault(side.study.method, {}).setdefault(column, shown)
+    return pd.DataFrame(
+        [
+            {"method": method, **{name: row.get(name, readable.NOT_MEASURED) for name in columns}}
+            for method, row in cells.items()
+        ]
+    )
+
+
+def all_pairs(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """Every pair of a comparison: the difference in test accuracy, in points, and whether it is."""
+    return pd.DataFrame(
+        [
+            {
+                "pair": f"{pair.a.name} - {pair.b.name}",
+                "difference": readable.signed(pair.estimate.value),
+                "95 % interval": readable.interval(pair.estimate, is_difference=True),
+                "p": readable.p_value(pair.estimate.p),
+                "p (Holm)": readable.p_value(pair.corrected),
+                "p (McNemar, first seeds)": readable.p_value(pair.mcnemar),
+                "is it real?": words(pair.estimate, pair.corrected, pair.b.name),
+            }
+            for pair in pairs(sides(studies))
+        ]
+    )
+
+
+def _mean_of(trials: Sequence[dict[str, Any]], name: str) -> float | None:
+    return _mean([trial[name] for trial in trials if trial[name] is not None])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return mean(values) if values else None
