@@ -44,7 +44,7 @@ HEAD = (
 def page(sections: "Sequence[Section]", gaps: Sequence[str], legend: str) -> str:
     """The whole page; everything from a ledger is escaped."""
     parts = [HEAD, f"<style>{STYLE}</style></head><body><h1>Comparison of tuning methods</h1>"]
-    parts.append(f'<p class="legend">{escape(legend.replace("*", ""))}</p>')
+    parts.append(f'<p class="legend">{escape(legend)}</p>')
     if gaps:
         parts += ["<h3>Not in this report</h3>", _list(gaps)]
     for section in sections:

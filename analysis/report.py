@@ -16,10 +16,11 @@ from analysis.sensitivity import importance, importances, sensitivity
 
 # Each table of one comparison, by the name that ``--table`` takes, with what it shows.
 TABLES: dict[str, tuple[str, Callable[[Sequence[LoadedStudy]], pd.DataFrame]]] = {
-    "comparison": ("What each method reached, and what it cost", tables.comparison),
+    "comparison": ("What each method reached, and what it cost", tables.comparison),  # in halves
     "pairs": ("Every pair: difference in test accuracy, points", settings.all_pairs),
     "svm": ("The baseline", settings.svm),
     "parameters": ("What trains", settings.parameters),
+    "inference": ("What using it costs", settings.inference),
     "runtime": ("What training took, means over scored trials", settings.runtime),
     "winners": ("Winners, and the commands that train them again", settings.winners),
     "importance": ("What decides a trial's score", importance),
@@ -27,13 +28,14 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[LoadedStudy]], pd.DataFrame]]] =
     "published": ("Beside the lab reports, one seed each", beside.published),
     "questions": ("What the lab reports disagree about", beside.questions),
 }
+HALVES = ("What each method reached", "What it cost")
 GRID = "grid"
 NAMES = (*TABLES, GRID)
 LEGEND = (
-    "Scores are points. *Validation* is the best of all trials and therefore optimistic; *test* is "
-    "the winner retrained with seeds that the search never used, mean ± standard deviation. "
-    "Intervals cross seeds and sentences; p values are Holm-corrected over all pairs. * marks what "
-    "is not shown to be worse than the best. Device-seconds are those of a CPU thread or a GPU."
+    "Scores are points. Validation is the best of all trials and therefore optimistic; test is the "
+    "winner retrained with seeds that the search never used, mean ± standard deviation. Intervals "
+    "cross seeds and sentences; p values are Holm-corrected over all pairs. A star marks what is "
+    "not shown to be worse than the best. Device-seconds are those of a CPU thread or a GPU."
 )
 
 
@@ -60,7 +62,7 @@ def section(studies: Sequence[LoadedStudy], number: int) -> Section:
     for name, (title, table) in TABLES.items():
         found = table(studies)
         if name == "comparison":
-            made.tables += [(title, part) for part in halves(found)]
+            made.tables += zip(HALVES, halves(found), strict=True)
         elif len(found):
             made.tables.append((title, found))
     for side in sides(studies):
@@ -151,7 +153,11 @@ def _class_tables(name: str, study: LoadedStudy) -> list[str]:
 
 
 def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> list[Path]:
-    """Write ``report.md``, ``report.html`` and ``figures/*.png``; returns the first two."""
+    """Write ``report.md``, ``report.html``, ``summary.md`` and ``figures/*.png``.
+
+    Returns:
+        The paths of the first two.
+    """
     from analysis.html import page
 
     made = sections(studies)
@@ -159,6 +165,8 @@ def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> 
     for each in made:
         for stem, _, figure in each.figures:
             figure.savefig(folder / "figures" / f"{stem}.png", dpi=110)
+    groups = by_comparison(studies).values()
+    (folder / "summary.md").write_text("\n\n".join(map(markdown, groups)) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(_document(made, gaps), encoding="utf-8")
     (folder / "report.html").write_text(page(made, gaps, LEGEND), encoding="utf-8")
     return [folder / "report.md", folder / "report.html"]

@@ -53,6 +53,28 @@ def parameters(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def inference(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
+    """Forward passes of the winner: one sentence alone, and 64 at a time.
+
+    What LoRA inserted is merged into the weights, and beside it as it was trained.
+    """
+    rows = []
+    for side in sides(studies):
+        for kind, prefix in (("as used", ""), ("unmerged", "unmerged_")):
+            latency = _mean_known(side.study.scored, f"{prefix}latency_seconds")
+            rate = _mean_known(side.study.scored, f"{prefix}sentences_per_second")
+            if latency is not None:
+                rows.append(
+                    {
+                        "method": side.name,
+                        "weights": kind,
+                        "ms for one sentence": f"{1000 * latency:.1f}",
+                        "sentences/s, 64 at a time": readable.seconds(rate),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
 def runtime(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """What trainings of each padding and device took; means over trials that were scored."""
     rows = []
@@ -69,8 +91,8 @@ def runtime(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
                     "device": device,
                     "trials": str(len(mine)),
                     "seconds per epoch": readable.seconds(_mean(per_epoch)),
-                    "samples/s": readable.seconds(_mean_of(mine, "train_samples_per_second")),
-                    "steps/s": readable.seconds(_mean_of(mine, "train_steps_per_second")),
+                    "samples/s": readable.seconds(_mean_known(mine, "train_samples_per_second")),
+                    "steps/s": readable.seconds(_mean_known(mine, "train_steps_per_second")),
                 }
             )
     return pd.DataFrame(rows)
@@ -152,8 +174,8 @@ def all_pairs(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     )
 
 
-def _mean_of(trials: Sequence[dict[str, Any]], name: str) -> float | None:
-    return _mean([trial[name] for trial in trials if trial[name] is not None])
+def _mean_known(runs: Sequence[dict[str, Any]], name: str) -> float | None:
+    return _mean([run[name] for run in runs if run.get(name) is not None])
 
 
 def _mean(values: Sequence[float]) -> float | None:

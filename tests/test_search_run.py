@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,6 +43,13 @@ def study(results: Path, method: str) -> StudyFolder:
     return StudyFolder(path)
 
 
+def compared(printed: str) -> list[str]:
+    """The rows of the first table."""
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    names = [line.split("|")[1].strip().removesuffix(" *") for line in lines]
+    return names[2 : names.index("method", 1)]
+
+
 SEARCH = ["--method", "svm,lora", *TINY, "--trials", "4", "--max-epochs", "2"]
 SEARCH += ["--confirm-seeds", "1"]
 
@@ -61,7 +69,12 @@ def test_it_ends_with_the_table_the_place_and_the_next_step(results: Path) -> No
     header = next(line for line in lines if line.startswith("| method"))
     assert "validation accuracy (selected, optimistic)" in header
     rows = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
-    assert rows == ["method", "svm", "lora"]
+    assert [row.removesuffix(" *") for row in rows[:4]] == [
+        "method",
+        "svm",
+        "lora",
+        "majority class",
+    ]
     assert any(line.startswith("Results: ") and str(results) in line for line in lines)
     assert any(line.startswith("Next: ") for line in lines)
 
@@ -228,8 +241,8 @@ def test_every_method_searches_confirms_and_leaves_a_winner(tmp_path: Path) -> N
     arguments = ["--method", "all", *TINY, "--trials", "3", "--max-epochs", "2"]
     done = run(tmp_path, *arguments, "--confirm-seeds", "1")
     assert done.returncode == 0, done.stderr
-    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "| " in line[:2]]
-    assert rows == ["method", "svm", "adapters", "freeze", "full", "lora"]
+    methods = ["svm", "adapters", "freeze", "full", "lora", "majority class"]
+    assert compared(done.stdout) == methods
     for method in METHODS:
         folder = study(tmp_path, method)
         assert len(folder.trials()) == 3
@@ -264,6 +277,49 @@ def test_a_six_class_tsv_with_words_as_labels_ends_in_tables_by_class(tmp_path: 
     made = pd.read_parquet(svm.predictions_file(baseline["key"], "validation"))
     assert (made.label == made.predicted).mean() == pytest.approx(baseline["val_accuracy"])
     assert len(set(made.predicted)) > 2
+
+
+def test_labels_that_say_nothing_end_at_chance(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    said = [f"{random.choice(['a dull', 'a warm', 'an odd'])} film number {i}" for i in range(2000)]
+    rows = [f"{random.integers(2)}\t{text}" for text in said]
+    path = tmp_path / "permuted.tsv"
+    path.write_text("\n".join(["label\ttext", *rows]) + "\n", encoding="utf-8")
+    arguments = ["--method", "freeze", "--dataset", str(path), "--model", "tiny", "--trials", "4"]
+    done = run(tmp_path / "out", *arguments, "--max-epochs", "2", "--confirm-seeds", "2")
+    assert done.returncode == 0, done.stderr
+    for method in ("svm", "freeze"):
+        for record in study(tmp_path / "out", method).confirmations():
+            if record["test_accuracy"] is not None:  # 200 texts: three standard errors are 0.11
+                assert 0.39 < record["test_accuracy"] < 0.61
+    assert "no difference shown" in done.stdout
+    assert "better than svm" not in done.stdout
+
+
+def test_the_best_three_are_screened_and_the_best_mean_is_confirmed(tmp_path: Path) -> None:
+    arguments = ["--method", "freeze", *TINY, "--trials", "4", "--max-epochs", "2"]
+    done = run(tmp_path, *arguments, "--confirm-seeds", "3")
+    assert done.returncode == 0, done.stderr
+    folder = study(tmp_path, "freeze")
+    runs = folder.confirmations()
+    best = sorted(folder.trials(), key=lambda t: (-t["val_accuracy"], t["number"]))[:3]
+    assert {run["trial_key"] for run in runs} == {trial["key"] for trial in best}
+    assert len(runs) == 7
+    means = {
+        trial["key"]: sum(
+            run["val_accuracy"]
+            for run in runs
+            if run["trial_key"] == trial["key"] and run["seed"] in (43, 44)
+        )
+        for trial in best
+    }
+    [winner] = {run["trial_key"] for run in runs if run["test_accuracy"] is not None}
+    assert means[winner] == max(means.values())
+    assert sum(run["test_accuracy"] is not None for run in runs) == 3
+    assert folder.test_openings() == 1
+    [measured] = [run for run in runs if run["latency_seconds"] is not None]
+    assert measured["sentences_per_second"] > 0
+    assert not list(folder.confirm.glob("*.safetensors"))
 
 
 def test_a_latin_1_csv_with_odd_columns_ends_in_a_table(tmp_path: Path) -> None:
