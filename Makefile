@@ -1,10 +1,11 @@
 # make help says what each target is for.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RESULTS ?= results
 RUN = .venv/bin/python run_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test test-fast test-faults test-faults-long clean
+.PHONY: help setup demo check format test test-fast test-faults test-faults-long report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
@@ -47,6 +48,10 @@ test-faults: setup ## harm searches in every way that is promised to be survived
 
 test-faults-long: setup ## the same, with the driver killed at 20 random moments
 	FAULT_KILLS=20 .venv/bin/pytest -m faults
+
+report: setup ## write docs/example-report and the README's table from RESULTS, a folder of ledgers
+	.venv/bin/python -m analysis $(RESULTS) --output docs/example-report > /dev/null
+	.venv/bin/python -m analysis.readme README.md docs/example-report/summary.md
 
 test-fast: setup ## the tests that need no Ray, under two minutes
 	.venv/bin/pytest -m "not slow and not gpu"

@@ -12,8 +12,10 @@ from analysis import plots_answers, plots_search
 from analysis.__main__ import main
 from analysis.answers import pairs, sides
 from analysis.load import load_studies
+from analysis.readme import with_summary
 from analysis.report import NAMES
 from analysis.sensitivity import by_value, common_scores, importances
+from tests.conftest import CHECKOUT
 from tests.ledgers import trial, write
 
 MANY = [
@@ -143,6 +145,15 @@ def test_a_ledger_of_the_first_schema_is_read(
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "no study under" in capsys.readouterr().err
+
+
+def test_the_readme_shows_the_example_reports_summary() -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    summary = (CHECKOUT / "docs" / "example-report" / "summary.md").read_text(encoding="utf-8")
+    assert "| lora" in summary
+    assert with_summary(readme, summary) == readme
+    with pytest.raises(ValueError, match="has no"):
+        with_summary("# A README", summary)
 
 
 def test_a_thousand_trials_are_reported_in_seconds(tmp_path: Path) -> None:
