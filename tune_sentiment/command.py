@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,11 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     from tune_sentiment.session import SharedInputs, ray_session
     from tune_sentiment.workload import Inputs
 
-    todo = [
-        (study, StudyFolder(results / study.id))
-        for study in studies
-        if not is_complete(study, StudyFolder(results / study.id))
-    ]
+    folders = [(study, StudyFolder(results / study.id)) for study in studies]
+    todo = [(study, folder) for study, folder in folders if not is_complete(study, folder)]
+    for study, folder in folders:
+        if (study, folder) not in todo:
+            _tidy_complete(folder)
     if not todo:
         say("every study is complete")
         return
@@ -72,6 +72,13 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
                 open_folder(study, results)
                 tuner.run(study, folder, inputs, resources)
                 confirm.confirm(study, folder, inputs, resources)
+
+
+def _tidy_complete(folder: StudyFolder) -> None:
+    """Delete what a process that was killed at the very end left of a study."""
+    with suppress(StartError, OSError), study_lock(folder.path):
+        folder.tidy()
+        folder.drop_tensors()
 
 
 @contextmanager

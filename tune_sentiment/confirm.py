@@ -64,8 +64,7 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
     best = best_run(study, folder, wanted)
     if best is not None and not is_kept(folder, best):
         _export(study, folder, inputs, next(p for p in wanted if p.key == best["key"]), best)
-    for record in known_runs(folder).values():
-        folder.tensors_file(record["key"]).unlink(missing_ok=True)
+    folder.drop_tensors()
     for path in folder.checkpoints.glob("*-*"):  # of a winner that was overtaken
         folder.drop_checkpoints(path.name)
 

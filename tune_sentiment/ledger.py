@@ -111,6 +111,11 @@ class StudyFolder:
         """Delete the states of a training that has ended."""
         shutil.rmtree(self.checkpoints / key, ignore_errors=True)
 
+    def drop_tensors(self) -> None:
+        """Delete what confirmation runs trained, once the winner is exported."""
+        for path in self.confirm.glob("*.safetensors"):
+            path.unlink(missing_ok=True)
+
     def tidy(self) -> None:
         """Delete what a killed process left: unfinished files, states of ended trainings."""
         remove_unfinished(self.path, keep=self.path / "ray")
