@@ -173,9 +173,11 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     from analysis.report import markdown
     from tune_sentiment.card import write_card
 
-    loaded = [
-        s for s in load_studies([results]) if s.description["comparison"] == studies[0].comparison
-    ]
+    gaps: list[str] = []
+    found = load_studies([results], gaps)
+    for gap in gaps:
+        print(f"warning: {gap}", file=sys.stderr)
+    loaded = [s for s in found if s.description["comparison"] == studies[0].comparison]
     table = markdown(loaded)
     print(f"\n{table}\n")
     for study in studies:

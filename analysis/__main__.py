@@ -5,7 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.load import LoadedStudy, by_comparison, load_studies
+from analysis.readable import heading
+from analysis.settings import grid
 
 FORMATS = ("md", "csv", "latex")
 
@@ -45,17 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _alone(studies: Sequence[LoadedStudy], name: str, form: str) -> list[str]:
     """One table of each comparison in a format that others read."""
-    from analysis.report import GRID, TABLES, grid, table_markdown
+    from analysis.report import GRID, TABLES, table_markdown
 
     if name == GRID:
-        found = [grid(studies)]
+        found = {"all comparisons": grid(studies)}
     else:
-        found = [TABLES[name][1](group) for group in by_comparison(studies).values()]
+        groups = by_comparison(studies).values()
+        found = {heading(group[0]): TABLES[name][1](group) for group in groups}
     if form == "csv":
-        return [table.to_csv(index=False).strip() for table in found]
-    if form == "latex":
-        return [table.to_latex(index=False, escape=True).strip() for table in found]
-    return [table_markdown(table) if len(table) else "nothing to show" for table in found]
+        parts = [table.assign(comparison=title) for title, table in found.items() if len(table)]
+        return [pd.concat(parts).to_csv(index=False).strip()] if parts else []
+    shown = []
+    for title, table in found.items():
+        about = [] if len(found) == 1 else [f"% {title}" if form == "latex" else f"### {title}", ""]
+        made = (
+            table.to_latex(index=False, escape=True) if form == "latex" else table_markdown(table)
+        )
+        shown.append("\n".join([*about, made.strip() if len(table) else "nothing to show"]))
+    return shown
 
 
 def _check(results: Sequence[Path]) -> int:

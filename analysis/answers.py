@@ -8,7 +8,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.load import LoadedStudy
 from analysis.stats import (
@@ -20,7 +19,6 @@ from analysis.stats import (
     mcnemar,
     mean_interval,
 )
-from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import BASELINE
 
 
@@ -56,22 +54,20 @@ class Side:
     @cached_property
     def correct(self) -> Correct | None:
         """1 where a test text was classified rightly, ``[seeds, texts]``; ``None`` without any."""
-        folder = StudyFolder(self.study.path)
-        frames = []
-        for run in self.study.scored:
-            try:
-                path = folder.predictions_file(run["key"], "test")
-                frames.append(pd.read_parquet(path, columns=["label", "predicted"]))
-            except (OSError, ValueError):
-                continue
-        if not frames or len({len(frame) for frame in frames}) > 1:
-            return None
-        return correct_matrix(frames[0]["label"], [frame["predicted"] for frame in frames])
+        found = self.study.test_predictions
+        return None if found is None else correct_matrix(*found)
+
+    @property
+    def speaks_for_its_method(self) -> bool:
+        """Whether its runs say anything of other seeds: two of them, or a deterministic method."""
+        found = self.correct
+        return found is not None and (self.study.is_deterministic or len(found) > 1)
 
     @cached_property
     def accuracy(self) -> Estimate | None:
-        """Test accuracy with its interval over seeds and texts."""
-        return None if self.correct is None else mean_interval(self.correct)
+        """Test accuracy with its interval over seeds and texts; ``None`` for one seed."""
+        found = self.correct
+        return mean_interval(found) if found is not None and self.speaks_for_its_method else None
 
     def spread(self, metric: str) -> Spread | None:
         """A metric of the winner's confirmation runs, by its full name."""
@@ -108,19 +104,33 @@ def sides(studies: Sequence[LoadedStudy]) -> list[Side]:
 
 
 def pairs(compared: Sequence[Side]) -> list[Pair]:
-    """Every pair that was tested on the same texts; the corrections are those of one family."""
-    able = [
-        (a, b, a.correct, b.correct)
-        for b, a in combinations(compared, 2)
-        if a.correct is not None and b.correct is not None
-    ]
-    found = [(a, b, x, y) for a, b, x, y in able if x.shape[1] == y.shape[1]]
+    """Every pair that was tested on the same texts; the corrections are those of one family.
+
+    A study with one seed stands in no pair: it says nothing of its method.
+    """
+    able = [side for side in compared if side.speaks_for_its_method]
+    found = []
+    for b, a in combinations(able, 2):
+        x, y = a.correct, b.correct
+        if x is not None and y is not None and _same_texts(a.study, b.study):
+            found.append((a, b, x, y))
     estimates = [difference_interval(x, y) for _, _, x, y in found]
     corrected = holm([estimate.p for estimate in estimates])
     return [
         Pair(a, b, estimate, p, mcnemar(x[0].astype(bool), y[0].astype(bool)))
         for (a, b, x, y), estimate, p in zip(found, estimates, corrected, strict=True)
     ]
+
+
+def _same_texts(a: LoadedStudy, b: LoadedStudy) -> bool:
+    x, y = a.test_predictions, b.test_predictions
+    return x is not None and y is not None and np.array_equal(x[0], y[0])
+
+
+def baseline_of(compared: Sequence[Side]) -> Side | None:
+    """The side that differences are taken to: a baseline that has test scores, if there is one."""
+    found = [side for side in compared if side.study.method == BASELINE]
+    return next((side for side in found if side.correct is not None), next(iter(found), None))
 
 
 def between(found: Sequence[Pair], a: Side, b: Side) -> Pair | None:

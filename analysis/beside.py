@@ -7,14 +7,15 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from analysis import readable
-from analysis.answers import Side, between, pairs, sides
+from analysis.answers import Side, between, pairs, planned_evaluations, sides
 from analysis.load import LoadedStudy
 from analysis.published import PAIRS, PUBLISHED, QUESTIONS, Published, published_for
 from analysis.sensitivity import by_value, common_scores
-from analysis.stats import ALPHA, holm, prediction_interval, words
+from analysis.stats import ALPHA, NO_DIFFERENCE, holm, prediction_interval, words
 
 NOT_COMPARABLE = "not comparable"
-NO_DIFFERENCE = "no difference shown"
+SPLITS = {"val": "validation", "test": "test", None: "split not said:"}
+FULL_LENGTH = 512  # tokens, as in the reports
 
 
 def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
@@ -24,7 +25,8 @@ def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """
     about = studies[0].description
     entries = [e for e in PUBLISHED if e.dataset == about["dataset"]]
-    is_whole = about["comparison_of"]["train_samples"] is None
+    ours = about["comparison_of"]
+    is_whole = ours.get("train_samples") is None and ours.get("max_length") in (None, FULL_LENGTH)
     same = published_for(str(about["dataset"]), str(about["model"])) if is_whole else []
     compared = sides(studies)
     rows = []
@@ -36,7 +38,7 @@ def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
                 "report": entry.report,
                 "method": entry.method,
                 "setting": entry.setting or readable.NOT_MEASURED,
-                "score": f"{'validation' if entry.split == 'val' else 'test'} {entry.metric}",
+                "score": f"{SPLITS[entry.split]} {entry.metric}",
                 "published": readable.points(entry.value),
                 "ours": ours,
                 "one new seed": expected,
@@ -49,7 +51,7 @@ def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
 def _ours(entry: Published, side: Side | None) -> tuple[str, str, str]:
     name = f"{entry.split}_{entry.metric}"
     nothing = (readable.NOT_MEASURED, readable.NOT_MEASURED, NOT_COMPARABLE)
-    if side is None:
+    if side is None or entry.split is None:
         return nothing
     values = [run[name] for run in side.study.confirmations if run.get(name) is not None]
     if not values:
@@ -67,11 +69,12 @@ def questions(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """The lab reports' contradictions, answered from our trials and pairs."""
     compared = sides(studies)
     found = pairs(compared)
-    by_method = {side.study.method: side for side in compared}
+    by_method = {side.study.method: side for side in reversed(compared)}  # the first of several
     rows = []
     tested = [_groups(by_method.get(method), name) for name, method, _ in QUESTIONS]
-    corrected = holm([p for _, p in tested])
-    for (name, method, question), (cells, _), p in zip(QUESTIONS, tested, corrected, strict=True):
+    corrected = iter(holm([p for _, p in tested if p is not None]))
+    for (name, method, question), (cells, raw) in zip(QUESTIONS, tested, strict=True):
+        p = None if raw is None else next(corrected)
         answer = _by_value(by_method.get(method), name, cells, p)
         rows.append({"question": question, "answer": answer})
     for first, second, question in PAIRS:
@@ -86,29 +89,33 @@ def questions(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _groups(side: Side | None, name: str) -> tuple[dict[str, list[float]], float]:
+def _groups(side: Side | None, name: str) -> tuple[dict[str, list[float]], float | None]:
     """Scores by a hyperparameter's value, and the p of an analysis of variance over groups."""
-    cells = by_value(common_scores(side.study), name) if side else {}
+    cells = by_value(common_scores(side.study).scores, name) if side else {}
     groups = [values for values in cells.values() if len(values) > 1]
-    spread = {value for values in groups for value in values}
-    if len(groups) < 2 or len(spread) < 2:
-        return cells, 1.0
-    return cells, float(scipy_stats.f_oneway(*groups).pvalue)
+    if len(groups) < 2:
+        return cells, None
+    is_flat = len({value for values in groups for value in values}) < 2
+    return cells, 1.0 if is_flat else float(scipy_stats.f_oneway(*groups).pvalue)
 
 
-def _by_value(side: Side | None, name: str, cells: dict[str, list[float]], p: float) -> str:
+def _by_value(side: Side | None, name: str, cells: dict[str, list[float]], p: float | None) -> str:
     """The best group of values if there is a difference between groups.
 
     The sampler did not choose values at random, so even then it is a hint.
     """
     if side is None or not cells:
         return "not measured here"
+    common = common_scores(side.study).evaluation
     counts = ", ".join(f"{shown}: n={len(values)}" for shown, values in cells.items())
+    told = f"after evaluation {common} of {planned_evaluations(side.study)}; {counts}"
+    if p is None:
+        return f"too few trials to say ({told})"
     if p >= ALPHA:
-        return f"{NO_DIFFERENCE} between our trials ({counts})"
+        return f"{NO_DIFFERENCE} between our trials ({told})"
     sign = 1 if side.study.description["mode"] == "max" else -1
     groups = [shown for shown, values in cells.items() if len(values) > 1]
     best = max(groups, key=lambda shown: sign * mean(cells[shown]))
     score = readable.points(mean(cells[best]), side.study.metric)
-    found = f"{name} {best} was best in our trials: {score}, p = {readable.p_value(p)}"
-    return f"{found} ({counts}; a sampler proposed them, so this is a hint)"
+    found = f"{name} {best} was best in our trials: {score}, {readable.p_value(p)}"
+    return f"{found} ({told}; a sampler proposed them, so this is a hint)"

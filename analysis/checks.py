@@ -3,15 +3,15 @@
 import math
 from collections.abc import Callable, Sequence
 
-import pandas as pd
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    json_to_distribution,
 )
 
-from analysis.answers import planned_evaluations
+from analysis.answers import planned_evaluations, sides
+from analysis.contents import text_hashes
 from analysis.load import LoadedStudy
 
 FEW_TRIALS = 10
@@ -23,19 +23,29 @@ FAILURES = ("diverged", "oom", "failed")
 
 def at_a_boundary(study: LoadedStudy) -> list[str]:
     """The winner has a value at an end of what was searched: better ones may lie beyond."""
-    winner, found = study.winner, []
-    for name, value in (winner or {}).items():
-        domain = distributions(study).get(name)
-        if not isinstance(domain, FloatDistribution | IntDistribution) or value is None:
-            continue
-        if domain.low == domain.high:
-            continue
-        low, high = _on_its_scale(domain, domain.low), _on_its_scale(domain, domain.high)
-        share = (_on_its_scale(domain, value) - low) / (high - low)
-        if not EDGE <= share <= 1 - EDGE and not (share < EDGE and domain.low == 0):
-            edge = "lower" if share < EDGE else "upper"
+    found = []
+    for name, domain in study.searched.items():
+        value = (study.winner or {}).get(name)
+        edge = None if value is None else _edge(domain, value)
+        if edge is not None:
             found.append(f"the winner's {name}={value:.3g} is at the {edge} end of what was tried")
     return found
+
+
+def _edge(domain: BaseDistribution, value: float) -> str | None:
+    """``lower`` or ``upper`` where a value is at an end; 0 is the end of any range."""
+    if isinstance(domain, CategoricalDistribution):
+        ends = [c for c in domain.choices if isinstance(c, int | float)]
+        if len(ends) < max(3, len(domain.choices)):
+            return None  # words, or too few to have a middle
+        return "lower" if value == min(ends) else "upper" if value == max(ends) else None
+    if not isinstance(domain, FloatDistribution | IntDistribution) or domain.low == domain.high:
+        return None
+    low, high = _on_its_scale(domain, domain.low), _on_its_scale(domain, domain.high)
+    share = (_on_its_scale(domain, value) - low) / (high - low)
+    if share > 1 - EDGE:
+        return "upper"
+    return "lower" if share < EDGE and domain.low != 0 else None
 
 
 def few_trials(study: LoadedStudy) -> list[str]:
@@ -81,17 +91,6 @@ def opened_again(study: LoadedStudy) -> list[str]:
     return [f"the test split was opened {count} times"] if count > 1 else []
 
 
-STUDY_CHECKS: tuple[Callable[[LoadedStudy], list[str]], ...] = (
-    unconfirmed,
-    missing_seeds,
-    many_failed,
-    few_trials,
-    at_a_boundary,
-    unconverged,
-    opened_again,
-)
-
-
 def small_test(studies: Sequence[LoadedStudy]) -> list[str]:
     """A test split on which one text is a large step."""
     rows = studies[0].description["splits"]["test"]["rows"]
@@ -111,16 +110,15 @@ def one_class(studies: Sequence[LoadedStudy]) -> list[str]:
 
 
 def unequal_budgets(studies: Sequence[LoadedStudy]) -> list[str]:
-    """Methods that were searched with different numbers of trials or epochs."""
+    """Studies that were searched with different numbers of trials or epochs."""
+    searched = sorted((s for s in studies if _space_size(s) is None), key=lambda s: s.method)
+    trials = [(study.method, len(study.trials)) for study in searched]
+    epochs = [(s.method, planned_evaluations(s)) for s in searched if not s.is_deterministic]
     found = []
-    trials = {s.method: len(s.trials) for s in studies if _space_size(s) is None}
-    if len(set(trials.values())) > 1:
-        counts = ", ".join(f"{method} {count}" for method, count in sorted(trials.items()))
-        found.append(f"unequal budgets, trials: {counts}")
-    epochs = {s.method: planned_evaluations(s) for s in studies if not s.is_deterministic}
-    if len(set(epochs.values())) > 1:
-        counts = ", ".join(f"{method} {count}" for method, count in sorted(epochs.items()))
-        found.append(f"unequal budgets, planned evaluations: {counts}")
+    for name, budget in (("trials", trials), ("planned evaluations", epochs)):
+        if len({count for _, count in budget}) > 1:
+            counts = ", ".join(f"{method} {count}" for method, count in budget)
+            found.append(f"unequal budgets, {name}: {counts}")
     return found
 
 
@@ -135,6 +133,23 @@ def shared_between_splits(studies: Sequence[LoadedStudy]) -> list[str]:
     return found
 
 
+def one_seed(study: LoadedStudy) -> list[str]:
+    """A single seed says nothing of what another would give."""
+    if study.is_deterministic or len(study.scored) != 1:
+        return []
+    return ["one seed has a test score: no interval, and no difference is said"]
+
+
+STUDY_CHECKS: tuple[Callable[[LoadedStudy], list[str]], ...] = (
+    unconfirmed,
+    missing_seeds,
+    one_seed,
+    many_failed,
+    few_trials,
+    at_a_boundary,
+    unconverged,
+    opened_again,
+)
 COMPARISON_CHECKS: tuple[Callable[[Sequence[LoadedStudy]], list[str]], ...] = (
     small_test,
     one_class,
@@ -146,9 +161,9 @@ COMPARISON_CHECKS: tuple[Callable[[Sequence[LoadedStudy]], list[str]], ...] = (
 def warnings(studies: Sequence[LoadedStudy]) -> list[str]:
     """Everything that the checks find in a comparison."""
     found = [warning for check in COMPARISON_CHECKS for warning in check(studies)]
-    for study in studies:
+    for side in sides(studies):
         for check in STUDY_CHECKS:
-            found += [f"{study.method}: {warning}" for warning in check(study)]
+            found += [f"{side.name}: {warning}" for warning in check(side.study)]
     return found
 
 
@@ -166,21 +181,6 @@ def shared_between_datasets(studies: Sequence[LoadedStudy]) -> list[str]:
             if name != other and shared:
                 found.append(f"{len(shared):,} test texts of {name} stand in {other}, too")
     return found
-
-
-def text_hashes(study: LoadedStudy) -> dict[str, set[int]]:
-    """Hashes of each split's normalised texts; empty where the ledger has none."""
-    try:
-        table = pd.read_parquet(study.path / "texts.parquet")
-    except (OSError, ValueError):
-        return {}
-    return {str(name): set(part["text_hash"]) for name, part in table.groupby("split")}
-
-
-def distributions(study: LoadedStudy) -> dict[str, BaseDistribution]:
-    """What was searched, by hyperparameter."""
-    stored = study.description["space"].get("distributions") or {}
-    return {name: json_to_distribution(text) for name, text in stored.items()}
 
 
 def _on_its_scale(domain: BaseDistribution, value: float) -> float:

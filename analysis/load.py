@@ -4,30 +4,47 @@ Only JSON and parquet files that the ledger names are read. What cannot be read,
 belong there, is named in ``gaps`` and left out.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from optuna.distributions import BaseDistribution, json_to_distribution
+
+from analysis.schema import problems
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.records import RECORD_FIELDS, best_trial
 from tune_sentiment.selection import confirmed
 
-KNOWN = {
-    "checkpoints",
-    "confirm",
-    "evaluations",
-    "ray",
-    "study.json",
-    "test-openings.jsonl",
-    "texts.parquet",
-    "trials",
-    "winner",
+FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", "trials", "winner"}
+FILES = {"selection.json", "study.json", "test-openings.jsonl", "texts.parquet"}
+REPORT = {"figures", "report.html", "report.md", "summary.md"}
+KNOWN = FOLDERS | FILES | REPORT
+SUFFIXES = {
+    "trials": (".json",),
+    "evaluations": (".jsonl",),
+    "confirm": (".json", ".jsonl", ".parquet", ".safetensors"),
 }
-NEEDED = ("comparison", "comparison_of", "id", "method", "metric", "mode", "plan", "seed", "space")
+NEEDED = {
+    "classes": list,
+    "comparison": str,
+    "comparison_of": dict,
+    "dataset": str,
+    "id": str,
+    "method": str,
+    "metric": str,
+    "mode": str,
+    "model": str,
+    "plan": dict,
+    "seed": int,
+    "space": dict,
+    "splits": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class LoadedStudy:
         runs: Records of all confirmation runs, by trial and seed.
         test_openings: How often the test split was opened.
         path: The study's folder.
+        chosen: Key of the trial that was confirmed, as the ledger says; ``None`` if it does not.
         gaps: What could not be read, in words.
     """
 
@@ -48,6 +66,7 @@ class LoadedStudy:
     runs: list[dict[str, Any]]
     test_openings: int
     path: Path
+    chosen: str | None = None
     gaps: list[str] = field(default_factory=list)
 
     @property
@@ -76,7 +95,8 @@ class LoadedStudy:
     @cached_property
     def winner(self) -> dict[str, Any] | None:
         """The trial that was confirmed; the best one as long as none was."""
-        found: dict[str, Any] | None = confirmed(
+        named = next((trial for trial in self.trials if trial["key"] == self.chosen), None)
+        found: dict[str, Any] | None = named or confirmed(
             self.trials,
             self.runs,
             metric=self.metric,
@@ -84,6 +104,35 @@ class LoadedStudy:
             seed=self.description["seed"],
         )
         return found or self.best
+
+    @cached_property
+    def searched(self) -> dict[str, BaseDistribution]:
+        """What was searched, by hyperparameter."""
+        stored = self.description["space"].get("distributions") or {}
+        return {name: json_to_distribution(text) for name, text in stored.items()}
+
+    @cached_property
+    def test_predictions(self) -> tuple[npt.NDArray[Any], list[npt.NDArray[Any]]] | None:
+        """Labels of the test texts and each scored run's predictions; ``None`` if any is missing.
+
+        What is missing or does not fit is named in ``gaps``.
+        """
+        labels, made = None, []
+        for run in self.scored:
+            path = StudyFolder(self.path).predictions_file(run["key"], "test")
+            try:
+                table = pd.read_parquet(path, columns=["index", "label", "predicted"])
+            except (OSError, ValueError, KeyError) as error:
+                self.gaps.append(f"{path} cannot be read: {short(error)}")
+                return None
+            table = table.sort_values("index")
+            found = table["label"].to_numpy()
+            if labels is not None and not np.array_equal(labels, found):
+                self.gaps.append(f"{path} is of other test texts than the run before it")
+                return None
+            labels = found
+            made.append(table["predicted"].to_numpy())
+        return None if labels is None else (labels, made)
 
     @property
     def confirmations(self) -> list[dict[str, Any]]:
@@ -110,38 +159,59 @@ def load_study(folder: Path) -> LoadedStudy:
         ValueError: If its ``study.json`` cannot be read.
     """
     description = read_json(folder / "study.json")
-    if missing := [name for name in NEEDED if name not in description]:
-        raise ValueError(f"no {', '.join(missing)}")
-    gaps: list[str] = []
-    trials = _records(folder / "trials", gaps)
-    runs = _records(folder / "confirm", gaps)
-    runs = [{"trial_key": str(run["key"]).partition("-")[0], **run} for run in runs]
-    for path in sorted(folder.iterdir()):
-        if path.name not in KNOWN and not path.name.startswith("."):
-            gaps.append(f"{path} does not belong to a study and was not read")
-    for path in sorted([*(folder / "trials").glob("*"), *(folder / "confirm").glob("*")]):
-        if path.suffix not in (".json", ".jsonl", ".parquet", ".safetensors", ".tmp"):
-            gaps.append(f"{path} does not belong to a study and was not read")
-    return LoadedStudy(
-        description,
-        sorted(trials, key=lambda record: int(record["number"])),
-        sorted(runs, key=lambda run: (run["trial_key"], int(run["seed"]))),
-        StudyFolder(folder).test_openings(),
-        folder,
-        gaps,
-    )
+    if not isinstance(description, dict):
+        raise ValueError("it is not an object")
+    for name, kind in NEEDED.items():
+        if not isinstance(description.get(name), kind):
+            raise ValueError(f"{name} is {description.get(name)!r}")
+    if not {"train", "test"} <= set(description["splits"]):
+        raise ValueError("its splits are not train, validation and test")
+    study = LoadedStudy(description, [], [], 0, folder, chosen=_chosen(folder))
+    study.trials.extend(_records(study, "trials"))
+    study.trials.sort(key=lambda record: int(record["number"]))
+    runs = _records(study, "confirm")
+    study.runs.extend({"trial_key": str(r["key"]).partition("-")[0], **r} for r in runs)
+    study.runs.sort(key=lambda run: (run["trial_key"], int(run["seed"])))
+    for path in _strangers(folder):
+        study.gaps.append(f"{path} does not belong to a study and was not read")
+    try:
+        openings = StudyFolder(folder).test_openings()
+    except (OSError, ValueError) as error:
+        openings = 0
+        study.gaps.append(f"{folder / 'test-openings.jsonl'} cannot be read: {short(error)}")
+    made = replace(study, test_openings=openings)
+    _ = made.test_predictions  # its gaps belong to what is told of the study
+    return made
 
 
-def _records(folder: Path, gaps: list[str]) -> list[dict[str, Any]]:
-    """Every record that can be read; fields that an older schema did not have are ``None``."""
+def _chosen(folder: Path) -> str | None:
+    try:
+        return str(read_json(folder / "selection.json")["winner"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _strangers(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.name not in KNOWN]
+    for name, suffixes in SUFFIXES.items():
+        found += [path for path in (folder / name).glob("*") if path.suffix not in suffixes]
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _records(study: LoadedStudy, part: str) -> list[dict[str, Any]]:
+    """Every record that can be used; fields that an older schema did not have are ``None``."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((study.path / part).glob("*.json")):
         try:
             record = read_json(path)
-            int(record["number"]), int(record["seed"]), str(record["key"])
+        except (OSError, ValueError) as error:
+            study.gaps.append(f"{path} cannot be read: {short(error)}")
+            continue
+        said = problems(record, path, study.path.name, study.searched)
+        if said:
+            study.gaps.append(f"{path} was left out: {'; '.join(said)[:300]}")
+        else:
             found.append({**dict.fromkeys(RECORD_FIELDS), "test_accuracy": None, **record})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            gaps.append(f"{path} cannot be read: {_short(error)}")
     return found
 
 
@@ -163,7 +233,7 @@ def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list
             studies.append(load_study(folder))
             named += studies[-1].gaps
         except (OSError, ValueError) as error:
-            named.append(f"{folder / 'study.json'} cannot be read: {_short(error)}")
+            named.append(f"{folder / 'study.json'} cannot be read: {short(error)}")
     return studies
 
 
@@ -175,17 +245,6 @@ def by_comparison(studies: Iterable[LoadedStudy]) -> dict[str, list[LoadedStudy]
     return groups
 
 
-def evaluations_of(study: LoadedStudy) -> dict[str, list[dict[str, Any]]]:
-    """The evaluations of every trial, by key; a file that cannot be read is left out."""
-    made = {}
-    for path in sorted((study.path / "evaluations").glob("*.jsonl")):
-        try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            made[path.stem] = [row for row in rows if "evaluation" in row]
-        except (OSError, ValueError):
-            continue
-    return made
-
-
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """An error in one line."""
     return f"{type(error).__name__} {error}".split("\n")[0][:120]

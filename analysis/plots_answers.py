@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.answers import Pair, Side, between
+from analysis.answers import Pair, Side, baseline_of, between
 from analysis.classes import confusion
-from analysis.plots_search import WIDTH, new_figure
+from analysis.plots_search import WIDTH, new_figure, plain
 from tune_sentiment.methods import BASELINE
 
 
@@ -21,7 +21,7 @@ def pareto_data(compared: Sequence[Side]) -> pd.DataFrame:
     for side in compared:
         winner, found = side.study.winner, side.accuracy
         took = side.spread("train_seconds")
-        if winner is None or found is None or took is None:
+        if winner is None or found is None or took is None or not winner["num_trainable_params"]:
             continue
         rows.append(
             {
@@ -59,7 +59,7 @@ def draw_pareto(compared: Sequence[Side]) -> Figure:
             errors = [[y - 100 * row["low"]], [100 * row["high"] - y]]
             face = "#1a4f8b" if row[f"best_for_{cost}"] else "white"
             axes.errorbar(x, y, yerr=errors, fmt="o", color="#1a4f8b", mfc=face, capsize=3, lw=1)
-            axes.annotate(str(row["name"]), (x, y), textcoords="offset points", xytext=(6, 5))
+            axes.annotate(plain(row["name"]), (x, y), textcoords="offset points", xytext=(6, 5))
         axes.set(xscale="log", xlabel=label)
         axes.margins(x=0.25)
         axes.spines[["top", "right"]].set_visible(False)
@@ -69,10 +69,10 @@ def draw_pareto(compared: Sequence[Side]) -> Figure:
 
 def forest_data(compared: Sequence[Side], found: Sequence[Pair]) -> pd.DataFrame:
     """``name``, ``difference`` to the baseline in points, ``low`` and ``high``."""
-    baseline = next((side for side in compared if side.study.method == BASELINE), None)
+    baseline = baseline_of(compared)
     rows = []
     for side in compared:
-        pair = between(found, side, baseline) if baseline else None
+        pair = between(found, side, baseline) if baseline not in (None, side) else None
         if pair is not None:
             e = pair.estimate
             values = {"difference": 100 * e.value, "low": 100 * e.low, "high": 100 * e.high}
@@ -89,7 +89,7 @@ def draw_forest(compared: Sequence[Side], found: Sequence[Pair]) -> Figure:
         errors = [[middle - row["low"]], [row["high"] - middle]]
         axes.errorbar(middle, place, xerr=errors, fmt="o", color="#1a4f8b", capsize=4)
     axes.axvline(0, color="#5f6368", lw=1, ls="--")
-    axes.set_yticks(range(len(data)), list(data["name"]))
+    axes.set_yticks(range(len(data)), [plain(name) for name in data["name"]])
     axes.set_ylim(-0.5, len(data) - 0.5)
     axes.invert_yaxis()
     return figure
@@ -99,12 +99,12 @@ def draw_confusion(side: Side) -> Figure:
     """How many test texts of each true class were given each class, over all runs."""
     table = confusion(side.study)
     counts = table.drop(columns="true class").to_numpy(dtype=float)
-    names = list(table["true class"])
+    names = [plain(name) for name in table["true class"]]
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = max(3.2, 0.6 * len(names) + 2)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(f"{side.name}: confusion on test", fontsize=11)
+    axes.set_title(plain(f"{side.name}: confusion on test"), fontsize=11)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, row in enumerate(counts):
         for j, count in enumerate(row):

@@ -1,6 +1,6 @@
 """Figures of how a study searched: each a pure function to its numbers and one that draws them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.checks import distributions
-from analysis.load import LoadedStudy, evaluations_of
-from analysis.sensitivity import importances
+from analysis.contents import evaluations_of
+from analysis.load import LoadedStudy
 from analysis.stats import expected_best
 from tune_sentiment.records import SCORED_STATUSES
 
@@ -113,7 +112,7 @@ def draw_best_so_far(studies: Sequence[LoadedStudy]) -> Figure:
 
 def scatter_data(study: LoadedStudy) -> pd.DataFrame:
     """A row for each trial: its searched hyperparameters, ``score`` (or null) and ``status``."""
-    names = list(distributions(study))
+    names = list(study.searched)
     rows = [
         {**{name: trial.get(name) for name in names}, "score": trial[study.metric]}
         | {"status": trial["status"]}
@@ -124,7 +123,7 @@ def scatter_data(study: LoadedStudy) -> pd.DataFrame:
 
 def draw_scatter(study: LoadedStudy) -> Figure:
     """The score against each hyperparameter; trials without a score are marked on the floor."""
-    data, domains = scatter_data(study), distributions(study)
+    data, domains = scatter_data(study), study.searched
     columns = min(3, max(1, len(domains)))
     rows = max(1, -(-len(domains) // columns))
     figure = Figure(figsize=(WIDTH * 1.3, 2.4 * rows), layout="constrained")
@@ -150,7 +149,7 @@ def draw_scatter(study: LoadedStudy) -> Figure:
 
 def parallel_data(study: LoadedStudy) -> tuple[list[str], list[tuple[list[float], float]]]:
     """Names of the axes, and for each scored trial its places in ``[0, 1]`` and its score."""
-    data, domains = scatter_data(study).dropna(subset=["score"]), distributions(study)
+    data, domains = scatter_data(study).dropna(subset=["score"]), study.searched
     places = {name: _places(data[name], domains[name]) for name in domains}
     rows = [
         ([places[name][i] for name in domains], float(score))
@@ -183,13 +182,17 @@ def draw_parallel(study: LoadedStudy) -> Figure:
     return figure
 
 
-def draw_importance(study: LoadedStudy) -> Figure:
+def draw_importance(study: LoadedStudy, found: Mapping[str, float]) -> Figure:
     """Bars of each hyperparameter's importance."""
-    found = importances(study)
     figure, axes = new_figure(f"{study.method}: importance of hyperparameters (PED-ANOVA)")
     axes.barh(list(found)[::-1], [100 * share for share in list(found.values())[::-1]])
     axes.set(xlabel="percent")
     return figure
+
+
+def plain(text: object) -> str:
+    """A text that matplotlib does not take for a formula."""
+    return str(text).replace("$", r"\$")
 
 
 def new_figure(title: str) -> tuple[Figure, Axes]:

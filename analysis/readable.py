@@ -50,7 +50,7 @@ def spread(found: Spread | None, metric: str, *, is_deterministic: bool) -> str:
 
 def p_value(p: float) -> str:
     """Three digits, or that it is smaller."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "p below 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def seconds(value: float | None) -> str:
@@ -83,12 +83,12 @@ def value(found: object) -> str:
 
 
 def heading(study: LoadedStudy) -> str:
-    """What a study's comparison is about, in one line."""
+    """What a study's comparison is about, in one line, as people called it."""
     about = study.description
-    samples = about["comparison_of"]["train_samples"] or about["splits"]["train"]["rows"]
+    samples = about["comparison_of"].get("train_samples") or about["splits"]["train"]["rows"]
     test = about["splits"]["test"]["rows"]
     counts = f"{samples:,} training texts, {test:,} test texts"
-    return f"{harmless(about['dataset'])} · {harmless(about['model'])} · {counts}"
+    return f"{about['dataset']} · {about['model']} · {counts}"
 
 
 def escaped(table: pd.DataFrame) -> pd.DataFrame:

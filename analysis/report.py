@@ -1,5 +1,6 @@
 """The report of a results folder: sections of warnings, tables and figures, from ledgers alone."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,12 @@ from matplotlib.figure import Figure
 
 from analysis import beside, checks, plots_answers, plots_search, settings, tables
 from analysis.answers import pairs, sides
-from analysis.classes import per_class
+from analysis.classes import confusion, per_class
+from analysis.html import page
 from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import escaped, heading
-from analysis.sensitivity import importance, importances, sensitivity
+from analysis.sensitivity import common_scores, importance, importances, sensitivity
+from tune_sentiment.markdown import harmless
 
 # Each table of one comparison, by the name that ``--table`` takes, with what it shows.
 TABLES: dict[str, tuple[str, Callable[[Sequence[LoadedStudy]], pd.DataFrame]]] = {
@@ -32,10 +35,11 @@ HALVES = ("What each method reached", "What it cost")
 GRID = "grid"
 NAMES = (*TABLES, GRID)
 LEGEND = (
-    "Scores are points. Validation is the best of all trials and therefore optimistic; test is the "
-    "winner retrained with seeds that the search never used, mean ± standard deviation. Intervals "
-    "cross seeds and sentences; p values are Holm-corrected over all pairs. A star marks what is "
-    "not shown to be worse than the best. Device-seconds are those of a CPU thread or a GPU."
+    "Scores are points. Validation is the confirmed trial's in the search: among the best of all, "
+    "so optimistic. Test is that trial retrained with seeds that the search never used, mean ± "
+    "standard deviation. Intervals cross seeds and sentences; p values are Holm-corrected over "
+    "all pairs. A star marks what is not shown to be worse than the best. Device-seconds are those "
+    "of a CPU thread or a GPU; features are computed once for all trials, in seconds of the clock."
 )
 
 
@@ -66,7 +70,7 @@ def section(studies: Sequence[LoadedStudy], number: int) -> Section:
         elif len(found):
             made.tables.append((title, found))
     for side in sides(studies):
-        if len(side.study.description["classes"]) > 2 and side.study.scored:
+        if len(side.study.description["classes"]) > 2 and side.study.test_predictions is not None:
             made.tables.append((f"{side.name}, by class (test)", per_class(side.study)))
     made.figures = [
         (f"{number}-{stem}", title, figure) for stem, title, figure in _figures(studies)
@@ -93,17 +97,18 @@ def _figures(studies: Sequence[LoadedStudy]) -> list[tuple[str, str, Figure]]:
     if able:
         made.append(("best-so-far", "Search", plots_search.draw_best_so_far(able)))
     for side in compared:
-        study, stem = side.study, side.study.path.name
-        if study.scored:
+        study, stem = side.study, re.sub(r"[^A-Za-z0-9._-]+", "_", side.study.path.name)
+        if study.test_predictions is not None:
             made.append((f"confusion-{stem}", side.name, plots_answers.draw_confusion(side)))
         if not study.is_deterministic and study.trials:
             made.append((f"curves-{stem}", side.name, plots_search.draw_curves(study)))
-        if checks.distributions(study) and study.trials:
+        if study.searched and study.trials:
             made.append((f"scatter-{stem}", side.name, plots_search.draw_scatter(study)))
-        if checks.distributions(study) and len(plots_search.parallel_data(study)[1]) > 1:
+        if study.searched and len(plots_search.parallel_data(study)[1]) > 1:
             made.append((f"parallel-{stem}", side.name, plots_search.draw_parallel(study)))
-        if importances(study):
-            made.append((f"importance-{stem}", side.name, plots_search.draw_importance(study)))
+        if found_importance := importances(study, common_scores(study)):
+            figure = plots_search.draw_importance(study, found_importance)
+            made.append((f"importance-{stem}", side.name, figure))
     return made
 
 
@@ -113,13 +118,10 @@ def sections(studies: Sequence[LoadedStudy]) -> list[Section]:
     made = [section(group, number) for number, group in enumerate(groups.values(), start=1)]
     overlaps = checks.shared_between_datasets(studies)
     if len(groups) > 1:
-        made.insert(0, Section("All comparisons", overlaps, [("Test accuracy", grid(studies))]))
+        made.insert(
+            0, Section("All comparisons", overlaps, [("Test accuracy", settings.grid(studies))])
+        )
     return made
-
-
-def grid(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
-    """``settings.grid`` over all comparisons."""
-    return settings.grid(studies)
 
 
 def table_markdown(table: pd.DataFrame) -> str:
@@ -129,10 +131,10 @@ def table_markdown(table: pd.DataFrame) -> str:
 
 def markdown(studies: Sequence[LoadedStudy]) -> str:
     """What the command prints of a comparison: its tables of answers and costs, and warnings."""
-    answers, costs = halves(tables.comparison(studies))
-    lines = [f"### {heading(studies[0])}", "", table_markdown(answers), "", table_markdown(costs)]
+    halved = map(table_markdown, halves(tables.comparison(studies)))
+    lines = ["\n\n".join([f"### {harmless(heading(studies[0]))}", *halved])]
     if found := checks.warnings(studies):
-        lines += ["", *(f"- {warning}" for warning in found)]
+        lines += ["", *(f"- {harmless(warning)}" for warning in found)]
     if len(studies[0].description["classes"]) > 2:
         for side in sides(studies):
             lines += _class_tables(side.name, side.study)
@@ -140,13 +142,11 @@ def markdown(studies: Sequence[LoadedStudy]) -> str:
 
 
 def _class_tables(name: str, study: LoadedStudy) -> list[str]:
-    from analysis.classes import confusion
-
-    runs = len(study.test_scores)
-    if not runs:
+    runs = len(study.scored)
+    if study.test_predictions is None:
         return []
     over = "1 run" if runs == 1 else f"{runs} runs"
-    lines = ["", f"#### {name}, by class (test, {over})", ""]
+    lines = ["", f"#### {harmless(name)}, by class (test, {over})", ""]
     for table in (per_class(study), confusion(study)):
         lines += [table_markdown(table), ""]
     return lines[:-1]
@@ -158,8 +158,6 @@ def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> 
     Returns:
         The paths of the first two.
     """
-    from analysis.html import page
-
     made = sections(studies)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for each in made:
@@ -175,12 +173,17 @@ def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> 
 def _document(made: Sequence[Section], gaps: Sequence[str]) -> str:
     lines = ["# Comparison of tuning methods", "", LEGEND, ""]
     if gaps:
-        lines += ["**Not in this report:**", "", *(f"- {gap}" for gap in gaps), ""]
+        lines += ["**Not in this report:**", "", *(f"- {harmless(gap)}" for gap in gaps), ""]
     for each in made:
-        lines += [f"## {each.title}", ""]
+        lines += [f"## {harmless(each.title)}", ""]
         if each.warnings:
-            lines += ["**Before believing it:**", "", *(f"- {w}" for w in each.warnings), ""]
+            lines += [
+                "**Before believing it:**",
+                "",
+                *(f"- {harmless(w)}" for w in each.warnings),
+                "",
+            ]
         for title, table in each.tables:
-            lines += [f"### {title}", "", table_markdown(table), ""]
+            lines += [f"### {harmless(title)}", "", table_markdown(table), ""]
         lines += [f"![{title}](figures/{stem}.png)\n" for stem, title, _ in each.figures]
     return "\n".join(lines)

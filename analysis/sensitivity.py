@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
@@ -11,9 +12,9 @@ import pandas as pd
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from analysis import readable
-from analysis.answers import sides
-from analysis.checks import distributions
-from analysis.load import LoadedStudy, evaluations_of
+from analysis.answers import planned_evaluations, sides
+from analysis.contents import evaluations_of
+from analysis.load import LoadedStudy
 from tune_sentiment.records import SCORED_STATUSES
 
 TABULATED = ("lr", "rank", "C")  # as far as a method has them
@@ -21,20 +22,30 @@ STEPS_PER_DECADE = 2
 FEWEST_TRIALS = 5  # for an importance
 
 
-def common_scores(study: LoadedStudy) -> list[tuple[dict[str, Any], float]]:
-    """Each scored trial with its searched metric at the last evaluation that all of them made.
+@dataclass(frozen=True)
+class Common:
+    """Scored trials at the last evaluation that all of them made: others are not comparable.
 
-    Scores after different numbers of epochs are not comparable.
+    Args:
+        evaluation: Its number; with early stopping often the first rung's.
+        scores: Each trial with its searched metric there.
     """
+
+    evaluation: int
+    scores: list[tuple[dict[str, Any], float]]
+
+
+def common_scores(study: LoadedStudy) -> Common:
+    """The scores that hyperparameters can be compared by."""
     lines = evaluations_of(study)
     trials = [trial for trial in study.trials if trial["status"] in SCORED_STATUSES]
     common = min((trial["evaluations_run"] for trial in trials), default=0)
     found = []
     for trial in trials:
         for line in lines.get(str(trial["key"]), []):
-            if line["evaluation"] == common and line.get(study.metric) is not None:
+            if line["evaluation"] == common and isinstance(line.get(study.metric), int | float):
                 found.append((trial, float(line[study.metric])))
-    return found
+    return Common(common, found)
 
 
 def importance(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
@@ -44,25 +55,26 @@ def importance(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """
     rows = []
     for side in sides(studies):
-        found = importances(side.study)
-        for name, share in found.items():
+        common = common_scores(side.study)
+        for name, share in importances(side.study, common).items():
             rows.append(
                 {
                     "method": side.name,
+                    "after evaluation": _of(side.study, common),
                     "hyperparameter": name,
                     "importance": f"{100 * share:.0f} %",
-                    "trials": str(len(common_scores(side.study))),
+                    "trials": str(len(common.scores)),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def importances(study: LoadedStudy) -> dict[str, float]:
+def importances(study: LoadedStudy, common: Common) -> dict[str, float]:
     """Importance of each searched hyperparameter, largest first; sums to 1; empty if too few."""
-    domains = distributions(study)
+    domains = study.searched
     scores = [
         (trial, score)
-        for trial, score in common_scores(study)
+        for trial, score in common.scores
         if all(trial.get(name) is not None for name in domains)
     ]
     if len(scores) < FEWEST_TRIALS or not domains or len({score for _, score in scores}) == 1:
@@ -81,9 +93,9 @@ def sensitivity(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """The searched metric by learning rate (in half decades), by rank and by C, with its n."""
     rows = []
     for side in sides(studies):
-        scores = common_scores(side.study)
+        common = common_scores(side.study)
         for name in TABULATED:
-            cells = by_value(scores, name)
+            cells = by_value(common.scores, name)
             for shown, values in cells.items():
                 middle = readable.points(mean(values), side.study.metric)
                 if len(values) > 1:
@@ -91,6 +103,7 @@ def sensitivity(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
                 rows.append(
                     {
                         "method": side.name,
+                        "after evaluation": _of(side.study, common),
                         "hyperparameter": name,
                         "value": shown,
                         side.study.metric: middle,
@@ -108,6 +121,10 @@ def by_value(scores: Sequence[tuple[dict[str, Any], float]], name: str) -> dict[
             value = float(trial[name])
             groups[value if name == "rank" else _bin(value)].append(score)
     return {_shown(name, key): groups[key] for key in sorted(groups)}
+
+
+def _of(study: LoadedStudy, common: Common) -> str:
+    return f"{common.evaluation} of {planned_evaluations(study)}"
 
 
 def _bin(value: float) -> float:

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from statistics import mean
 from typing import Any
 
@@ -10,12 +11,19 @@ import pandas as pd
 
 from analysis import readable
 from analysis.answers import pairs, sides
-from analysis.checks import distributions
-from analysis.load import LoadedStudy
+from analysis.load import LoadedStudy, by_comparison
 from analysis.stats import words
+from tune_sentiment.columns import Columns
+from tune_sentiment.config import StudyConfig
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.records import SCORED_STATUSES
 
+DEFAULTS = {
+    **{f.name: f.default for f in (*fields(StudyConfig), *fields(Columns))},
+    "text_column": "text",
+    "label_column": "label",
+    "max_epochs": None,
+}
 SPLITS = {"validation": "val", "test": "test"}
 
 
@@ -68,6 +76,10 @@ def inference(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
                     {
                         "method": side.name,
                         "weights": kind,
+                        "device": next(
+                            (d for run in side.study.scored if (d := run.get("inference_device"))),
+                            readable.NOT_MEASURED,
+                        ),
                         "ms for one sentence": f"{1000 * latency:.1f}",
                         "sentences/s, 64 at a time": readable.seconds(rate),
                     }
@@ -117,37 +129,51 @@ def winners(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
 
 def hyperparameters(study: LoadedStudy, record: dict[str, Any]) -> dict[str, Any]:
     """The searched and pinned values of a trial."""
-    names = [*distributions(study), *(study.description["space"].get("fixed") or {})]
+    names = [*study.searched, *(study.description["space"].get("fixed") or {})]
     return {name: record[name] for name in sorted(names) if name in record}
 
 
 def replay(study: LoadedStudy, values: dict[str, Any]) -> str:
     """The command that runs exactly one configuration of a study."""
     about = study.description
-    words = ["--method", study.method, "--dataset", str(about["dataset"])]
-    words += ["--model", str(about["model"])]
+    asked = about.get("asked") or {}
+    words = ["--method", study.method, "--dataset", str(asked.get("dataset", about["dataset"]))]
+    words += ["--model", str(asked.get("model", about["model"]))]
     for name, value in values.items():
-        words += ["--fix", f"{name}={json.dumps(value) if not isinstance(value, str) else value}"]
+        words += ["--fix", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     words += ["--trials", "1"]
-    if about["plan"]:
-        words += ["--max-epochs", str(about["plan"]["max_epochs"])]
-    if samples := about["comparison_of"]["train_samples"]:
-        words += ["--train-samples", str(samples)]
+    known = {
+        "max_epochs": about["plan"].get("max_epochs"),
+        "train_samples": about["comparison_of"].get("train_samples"),
+        "max_length": about["comparison_of"].get("max_length"),
+        "metric": about["metric"],
+        "seed": about["seed"],
+        **{name: asked.get(name) for name in ("padding", "precision")},
+    }
+    columns = about.get("columns") or {}
+    known |= {f"{name}_column": columns.get(name) for name in ("text", "label")}
+    known |= {"encoding": columns.get("encoding"), "drop_empty": columns.get("drop_empty")}
+    for name, value in known.items():
+        if value is not None and value != DEFAULTS.get(name):
+            flag = f"--{name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, str(value)]
     return f"python run_search.py {shlex.join(words)}"
 
 
 def grid(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """Mean test accuracy of every method (rows) on every dataset and model (columns)."""
     cells: dict[str, dict[str, str]] = {}
-    columns: dict[str, None] = {}
-    for side in sides(studies):
+    columns: dict[str, str] = {}
+    groups = by_comparison(studies).values()
+    for side in [side for group in groups for side in sides(group)]:
         about = side.study.description
-        samples = about["comparison_of"]["train_samples"] or about["splits"]["train"]["rows"]
+        samples = about["comparison_of"].get("train_samples") or about["splits"]["train"]["rows"]
         column = f"{about['dataset']} · {about['model']} · {samples:,}"
-        columns[column] = None
+        while columns.setdefault(column, about["comparison"]) != about["comparison"]:
+            column += " ′"  # the same words, but another seed, metric or length
         scores = [run["test_accuracy"] for run in side.study.scored]
         shown = f"{100 * mean(scores):.1f} (n={len(scores)})" if scores else readable.NOT_MEASURED
-        cells.setdefault(side.study.method, {}).setdefault(column, shown)
+        cells.setdefault(side.name, {})[column] = shown
     return pd.DataFrame(
         [
             {"method": method, **{name: row.get(name, readable.NOT_MEASURED) for name in columns}}
@@ -164,9 +190,9 @@ def all_pairs(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
                 "pair": f"{pair.a.name} - {pair.b.name}",
                 "difference": readable.signed(pair.estimate.value),
                 "95 % interval": readable.interval(pair.estimate, is_difference=True),
-                "p": readable.p_value(pair.estimate.p),
-                "p (Holm)": readable.p_value(pair.corrected),
-                "p (McNemar, first seeds)": readable.p_value(pair.mcnemar),
+                "raw p": readable.p_value(pair.estimate.p),
+                "corrected p (Holm)": readable.p_value(pair.corrected),
+                "McNemar, first seeds": readable.p_value(pair.mcnemar),
                 "is it real?": words(pair.estimate, pair.corrected, pair.b.name),
             }
             for pair in pairs(sides(studies))

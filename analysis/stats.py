@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.special import gammaln
 
 Correct = npt.NDArray[np.float64]
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
+NO_DIFFERENCE = "no difference shown"
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,19 @@ def expected_best(scores: Sequence[float], mode: str) -> list[float]:
     Returns:
         ``n`` values; the last is the best score.
     """
-    ordered = sorted(scores, reverse=mode == "min")
-    n = len(ordered)
-    return [
-        sum(math.comb(rank, k - 1) * ordered[rank] for rank in range(k - 1, n)) / math.comb(n, k)
-        for k in range(1, n + 1)
-    ]
+    ordered = np.sort(np.asarray(scores, dtype=float))
+    if mode == "min":
+        ordered = ordered[::-1]
+    n, rank = len(ordered), np.arange(len(ordered))
+    expected = []
+    for k in range(1, n + 1):  # the chance that the trial of a rank is the best of k
+        chosen = _log_comb(rank[k - 1 :], k - 1) - _log_comb(np.array(n), k)
+        expected.append(float((np.exp(chosen) * ordered[k - 1 :]).sum()))
+    return expected
+
+
+def _log_comb(n: npt.NDArray[Any], k: int) -> npt.NDArray[np.float64]:
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
 def is_shown(estimate: Estimate, corrected: float) -> bool:
@@ -171,7 +180,7 @@ def is_shown(estimate: Estimate, corrected: float) -> bool:
 def words(estimate: Estimate, corrected: float, other: str) -> str:
     """What may be said of a difference: ``better than svm``, or that none was shown."""
     if not is_shown(estimate, corrected):
-        return "no difference shown"
+        return NO_DIFFERENCE
     return f"{'better' if estimate.value > 0 else 'worse'} than {other}"
 
 

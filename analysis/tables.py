@@ -11,6 +11,7 @@ from analysis import readable
 from analysis.answers import (
     Pair,
     Side,
+    baseline_of,
     between,
     majority_accuracy,
     pairs,
@@ -24,7 +25,7 @@ from tune_sentiment.records import STATUSES
 
 MAJORITY = "majority class"
 DIFFERENCE = f"difference to {BASELINE}"
-QUALITY_COLUMNS = 9  # of the comparison's columns; what follows is cost
+QUALITY_COLUMNS = 10  # of the comparison's columns; what follows is cost
 
 
 def comparison(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
@@ -91,17 +92,30 @@ def _short(shown: str) -> str:
 
 
 def _difference(side: Side, compared: Sequence[Side], found: Sequence[Pair]) -> dict[str, str]:
-    baseline = next((other for other in compared if other.study.method == BASELINE), None)
-    pair = None if baseline is None else between(found, side, baseline)
-    if baseline is None or pair is None:
-        return {DIFFERENCE: readable.NOT_MEASURED, "is it real?": readable.NOT_MEASURED}
+    baseline = baseline_of(compared)
+    able = [other for other in compared if other.accuracy is not None]
+    best = max(able, key=lambda o: o.accuracy.value if o.accuracy else 0.0, default=None)
+    to_best = None if best in (None, side) else between(found, side, best)
+    pair = None if baseline in (None, side) else between(found, side, baseline)
+    said = readable.NOT_MEASURED
+    if pair is not None and baseline is not None:
+        said = words(pair.estimate, pair.corrected, baseline.name)
+        said = f"{said}, {readable.p_value(pair.corrected)}"
+    elif side.correct is not None and not side.speaks_for_its_method:
+        said = "one seed: not said"
+    return {
+        DIFFERENCE: _shown(pair),
+        "is it real?": said,
+        "difference to the best": _shown(to_best),
+    }
+
+
+def _shown(pair: Pair | None) -> str:
+    if pair is None:
+        return readable.NOT_MEASURED
     estimate = pair.estimate
     shown = readable.interval(estimate, is_difference=True)
-    said = words(estimate, pair.corrected, baseline.name)
-    return {
-        DIFFERENCE: f"{readable.signed(estimate.value)} {shown}",
-        "is it real?": f"{said} (p = {readable.p_value(pair.corrected)})".replace("= <", "<"),
-    }
+    return f"{readable.signed(estimate.value)} {shown}"
 
 
 def _cost(side: Side) -> dict[str, str]:

@@ -28,6 +28,11 @@ def bad(name: str) -> dict[str, Any]:
     one_class = {**description("lora")["splits"], "test": {"rows": 400, "class_counts": [400, 0]}}
     return {
         "at the upper end": {"trials": [*MANY, edge], "rights": [0.8, 0.8]},
+        "the winner's rank=16 is at the upper end": {
+            "trials": [*MANY, trial(12, 0.9, params={"lr": 1e-4, "rank": 16})],
+            "rights": [0.8, 0.8],
+        },
+        "one seed has a test score": {"trials": MANY, "rights": [0.8]},
         "3 trials are few": {"trials": MANY[:3], "rights": [0.8, 0.8]},
         "diverged, failed or ran out": {
             "trials": [*MANY, *(trial(20 + i, None, status="failed") for i in range(4))],
@@ -61,6 +66,8 @@ def bad(name: str) -> dict[str, Any]:
     "warning",
     [
         "at the upper end",
+        "the winner's rank=16 is at the upper end",
+        "one seed has a test score",
         "3 trials are few",
         "diverged, failed or ran out",
         "1 of 2 confirmation runs",
@@ -86,6 +93,8 @@ def test_unequal_budgets_are_named(tmp_path: Path) -> None:
     plan = {"max_epochs": 5, "evaluations_per_epoch": 1}
     write(tmp_path, "freeze", MANY, [0.8, 0.8], plan=plan)
     assert "planned evaluations: freeze 5, full 3, lora 3" in warned(tmp_path)
+    write(tmp_path, "lora", MANY[:3], [0.8, 0.8], name="lora-2", seed=7)
+    assert "trials: freeze 12, full 11, lora 12, lora 3" in warned(tmp_path)
 
 
 def test_a_space_that_is_used_up_is_not_too_few_trials(tmp_path: Path) -> None:

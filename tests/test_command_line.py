@@ -4,6 +4,7 @@ import pytest
 
 import run_search
 from tune_sentiment import options
+from tune_sentiment.durable import write_json
 from tune_sentiment.ledger import StudyFolder
 
 GOOD = ["--method", "lora", "--dataset", "demo", "--model", "tiny"]
@@ -223,16 +224,18 @@ def test_a_pinned_value_reaches_the_methods_that_know_it() -> None:
 
 
 def test_the_baseline_is_not_asked_for_again_when_its_ledger_is_there(tmp_path: Path) -> None:
-    from tests.test_ledger import record
-    from tests.test_tables import confirmed
+    from tests.ledgers import trial
 
     baseline, _ = studies([], tmp_path)
     parsed = options.build_parser().parse_args([*GOOD, "--results", str(tmp_path)])
     found, _, _ = run_search.plan(parsed)
     folder = StudyFolder(tmp_path / baseline)
     folder.write_study(found[0].describe())
-    folder.write_trial(record(0, val_accuracy=0.7), {})
+    svm = trial(0, 0.7, params={"C": 1.0, "pooling": "cls"})
+    svm["study"] = baseline
+    write_json(folder.path / "trials" / "00000-k0.json", svm)
     assert len(studies([], tmp_path)) == 2
-    folder.write_confirmation(confirmed("k0", [0.7])[0])
+    run = {**svm, "key": "k0-43", "trial_key": "k0", "seed": 43, "test_accuracy": 0.7}
+    folder.write_confirmation(run)
     assert len(studies([], tmp_path)) == 1
     assert len(studies(["--train-samples", "100"], tmp_path)) == 2

@@ -21,6 +21,7 @@ def test_each_method_has_a_measured_cost_and_what_can_be_merged_has_two(
     save_file(last.classifier.tensors(), tmp_path / "run.safetensors")
     found = inference_cost(setup, proposal, tmp_path / "run.safetensors", eight)
     assert tuple(found) == FIELDS
+    assert found.pop("inference_device") == "cpu"
     measured = {name for name, value in found.items() if value is not None and value > 0}
-    both = set(FIELDS) if method == "lora" else set(FIELDS[:2])
+    both = set(FIELDS[:4]) if method == "lora" else set(FIELDS[:2])
     assert measured == both

@@ -41,7 +41,7 @@ def test_a_row_says_what_the_records_say(lora: LoadedStudy, svm: LoadedStudy) ->
     assert found["test accuracy"] == "82.0 ± 2.0 (n=3)"
     assert found["precision"] == found["recall"] == found["F1"] == "82.0 ± 2.0"
     assert found["difference to svm"].startswith("+12.0 [+")
-    assert found["is it real?"] == "better than svm (p < 0.001)"
+    assert found["is it real?"] == "better than svm, p below 0.001"
     assert found["trainable parameters"] == "250 (0.25 %)"
     assert found["trials"] == "4: 2 finished, 1 pruned, 1 oom"
     assert found["search device-seconds"] == "90"
@@ -85,9 +85,51 @@ def test_the_difference_of_two_methods_is_that_of_their_predictions(
 
 def test_a_single_seed_has_no_spread_and_a_missing_one_is_named(tmp_path: Path) -> None:
     one = write(tmp_path, "lora", [trial(0, 0.8)], [0.8])
-    assert row([one], "lora")["test accuracy"] == "80.0 (n=1: 1 seed, no spread)"
+    found = row([one], "lora")
+    assert found["test accuracy"] == "80.0 (n=1: 1 seed, no spread)"
+    assert found["95 % interval"] == "-"
     two_of_three = write(tmp_path, "full", [trial(0, 0.8)], [0.8, None, 0.9])
     assert row([two_of_three], "full")["test accuracy"] == "85.0 ± 7.1 (n=2 of 3)"
+
+
+def test_one_seed_of_a_method_says_nothing_of_the_method(tmp_path: Path, svm: LoadedStudy) -> None:
+    one = write(tmp_path, "lora", [trial(0, 0.8)], [0.9])
+    found = row([one, svm], "lora")
+    assert (found["difference to svm"], found["is it real?"]) == ("-", "one seed: not said")
+    assert pairs(sides([one, svm])) == []
+
+
+def test_predictions_that_are_missing_or_of_other_texts_give_no_interval(tmp_path: Path) -> None:
+    made = write(tmp_path, "lora", [trial(0, 0.8)], [0.8, 0.82, 0.84])
+    folder = StudyFolder(made.path)
+    path = folder.predictions_file(made.scored[1]["key"], "test")
+    whole = pd.read_parquet(path)
+    for harmed in (whole.iloc[:-1], whole.assign(label=1 - whole["label"]), None):
+        path.unlink() if harmed is None else harmed.to_parquet(path)
+        [again] = load_studies([tmp_path])
+        assert row([again], "lora")["95 % interval"] == "-"
+        assert any(path.name in gap for gap in again.gaps)
+    whole.sample(frac=1, random_state=1).to_parquet(path)
+    assert row(load_studies([tmp_path]), "lora")["95 % interval"].startswith("[")
+
+
+def test_the_baseline_is_one_that_has_test_scores(tmp_path: Path) -> None:
+    write(tmp_path, "svm", [trial(0, 0.7)], name="a-svm", seed=1)
+    write(tmp_path, "svm", [trial(0, 0.7)], [0.7], name="b-svm")
+    write(tmp_path, "lora", [trial(0, 0.8)], [0.8, 0.82])
+    assert row(load_studies([tmp_path]), "lora")["difference to svm"].startswith("+11.0")
+
+
+def test_the_row_is_that_of_the_trial_that_was_decided_on(tmp_path: Path) -> None:
+    trials = [trial(0, 0.8), trial(1, 0.85)]
+    made = write(tmp_path, "lora", trials, [0.8, 0.82])
+    assert made.winner is not None
+    assert made.winner["number"] == 1
+    StudyFolder(made.path).write_selection("k0", ["k0", "k1"], ["k0", "k1"])
+    [again] = load_studies([tmp_path])
+    assert again.winner is not None
+    assert again.winner["number"] == 0
+    assert again.confirmations == []
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path, svm: LoadedStudy) -> None:
@@ -159,7 +201,8 @@ def test_more_than_two_classes_get_tables_of_their_own(tmp_path: Path) -> None:
     folder = StudyFolder(made.path)
     for run, predicted in zip(made.confirmations, ([0, 1, 2, 2], [0, 1, 1, 0]), strict=True):
         columns = {"label": [0, 1, 2, 1], "predicted": predicted}
-        pd.DataFrame(columns).to_parquet(folder.predictions_file(run["key"], "test"))
+        table = pd.DataFrame({"index": range(4), **columns})
+        table.to_parquet(folder.predictions_file(run["key"], "test"))
     [loaded] = load_studies([tmp_path])
     found = per_class(loaded).set_index("class")
     assert dict(found.loc["joy | fun"]) == {

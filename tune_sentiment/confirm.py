@@ -4,6 +4,7 @@ The only file that loads test texts with their labels.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tune_sentiment import inference
 from tune_sentiment.config import Resources
 from tune_sentiment.confirm_plan import (
     best_run,
+    decide,
     is_kept,
     is_lost,
     is_unscored,
@@ -51,6 +53,7 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
     missing = [run for run in asked if run.key not in known]
     title = f"{name}: confirming the best trials"
     _train(study, folder, inputs, resources, missing, len(asked), title)
+    decide(study, folder)
     known, wanted = known_runs(folder), winner_runs(study, folder)
     missing = [run for run in wanted if run.key not in known or is_lost(known[run.key], folder)]
     title = f"{name}: confirming the winner"
@@ -198,7 +201,9 @@ def _export(
 ) -> None:
     slots = whole_node(study.device)
     setup, tensors = trial_setup(study, slots), folder.tensors_file(proposal.key).resolve()
+    where = whole_node(study.source.device)  # the encoder runs there, whatever reads its features
+    used = replace(trial_setup(study, where), device=study.source.device)
     tokens = inputs.validation.tokens
-    cost = ray.get(remotely(inference.inference_cost, slots, setup, proposal, tensors, tokens))
+    cost = ray.get(remotely(inference.inference_cost, where, used, proposal, tensors, tokens))
     folder.write_confirmation({**record, **cost})
     ray.get(remotely(export, slots, setup, proposal, tensors, folder.winner.resolve()))

@@ -48,39 +48,66 @@ def _seeds(study: Study) -> int:
 
 
 def screening(study: Study, folder: StudyFolder) -> list[Proposal]:
-    """The runs that decide which trial is confirmed."""
+    """The runs that decide which trial is confirmed; none once that is decided."""
     metric, mode, seeds = study.config.metric, study.metric.mode, _seeds(study)
     tops = candidates(folder.trials(), metric, mode, seeds) if seeds else []
+    if _decided(folder, tops) is not None:
+        return []
     return [run for trial in tops for run in proposals(study, trial)[:SCREENING_SEEDS]]
 
 
 def winner_runs(study: Study, folder: StudyFolder) -> list[Proposal]:
     """The runs of the winner; none before every screening run has ended, or without a winner."""
-    known = known_runs(folder)
-    asked = screening(study, folder)
-    if any(run.key not in known for run in asked):
-        return []
-    keys = {run.key for run in asked}
-    trial = confirmed(
-        folder.trials(),
-        [record for key, record in known.items() if key in keys],
-        metric=study.config.metric,
-        mode=study.metric.mode,
-        seed=study.config.seed,
-    )
+    trial = winner(study, folder)
     return [] if trial is None else proposals(study, trial)
+
+
+def winner(study: Study, folder: StudyFolder) -> Any:
+    """The record of the trial that is confirmed; ``None`` while that is open.
+
+    A decision stands as long as no trial comes that it did not know, however many seeds are asked
+    for later.
+    """
+    metric, mode, seeds = study.config.metric, study.metric.mode, _seeds(study)
+    tops = candidates(folder.trials(), metric, mode, seeds) if seeds else []
+    decided = _decided(folder, tops)
+    if decided is not None:
+        return decided
+    asked, known = screening(study, folder), known_runs(folder)
+    if not asked or any(run.key not in known for run in asked):
+        return None
+    runs = [known[run.key] for run in asked]
+    return confirmed(tops, runs, metric=metric, mode=mode, seed=study.config.seed)
+
+
+def decide(study: Study, folder: StudyFolder) -> None:
+    """Write down which trial is confirmed, as soon as that follows from the screening."""
+    tops = candidates(folder.trials(), study.config.metric, study.metric.mode, _seeds(study))
+    found = winner(study, folder)
+    if found is not None and _decided(folder, tops) is None:
+        trials = [record["key"] for record in folder.trials()]
+        folder.write_selection(found["key"], [trial["key"] for trial in tops], trials)
+
+
+def _decided(folder: StudyFolder, tops: Sequence[Mapping[str, Any]]) -> Any:
+    """The trial that was decided on among at least these, if no trial has ended since."""
+    made, trials = folder.selection, folder.trials()
+    if made is None or made["trials"] != sorted(record["key"] for record in trials):
+        return None
+    if not {trial["key"] for trial in tops} <= set(made["candidates"]):
+        return None
+    return next(record for record in trials if record["key"] == made["winner"])
 
 
 def missing_confirmations(study: Study, folder: StudyFolder) -> int:
     """Confirmation runs still to come, counted before the winner is known, too."""
     known, seeds = known_runs(folder), _seeds(study)
-    winner, screened = winner_runs(study, folder), screening(study, folder)
-    keys = {run.key for run in [*screened, *winner]}
-    untrained = sum(key not in known for key in keys)
-    if winner:
-        return untrained + sum(is_unscored(known.get(run.key)) for run in winner)
     if missing_trials(study, folder) and seeds:
-        untrained = SCREENED * SCREENING_SEEDS if seeds >= SCREENING_SEEDS else 1
+        screened = SCREENED * SCREENING_SEEDS if seeds >= SCREENING_SEEDS else 1
+        return screened + max(0, seeds - SCREENING_SEEDS)
+    if runs := winner_runs(study, folder):
+        return sum(run.key not in known or is_unscored(known[run.key]) for run in runs)
+    untrained = sum(run.key not in known for run in screening(study, folder))
     return untrained + max(0, seeds - SCREENING_SEEDS) if untrained else 0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from tune_sentiment.classifiers import autocast
 from tune_sentiment.methods import METHODS
 from tune_sentiment.proposal import Proposal
+from tune_sentiment.provenance import device_name
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.trial_setup import TrialSetup
 from tune_sentiment.winner import load_classifier
@@ -29,12 +30,13 @@ FIELDS = (
     "sentences_per_second",
     "unmerged_latency_seconds",
     "unmerged_sentences_per_second",
+    "inference_device",
 )
 
 
 def inference_cost(
     setup: TrialSetup, proposal: Proposal, tensors: Path, tokens: Tokens
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     """Seconds for one sentence at batch 1, and sentences per second at batch 64; in a worker.
 
     Merged where a method can merge what it inserted, and ``unmerged_`` beside it; both are timed
@@ -55,7 +57,8 @@ def inference_cost(
     models = {"": _merged(setup, proposal, tensors)}
     if METHODS[setup.method].merge is not None and not METHODS[setup.method].reads_features:
         models["unmerged_"] = _as_trained(setup, proposal, tensors)
-    found: dict[str, float | None] = dict.fromkeys(FIELDS)
+    found: dict[str, Any] = dict.fromkeys(FIELDS)
+    found["inference_device"] = device_name(setup.device)
     single = [np.array([i % len(tokens)]) for i in range(ONE_BY_ONE)]
     for name, seconds in _timed(models, setup, tokens, single).items():
         found[f"{name}latency_seconds"] = median(seconds)

@@ -26,6 +26,7 @@ from tune_sentiment.records import Training, TrialRecord, flat
 
 TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluations
 CONFIRMATIONS = "confirm"
+SELECTION = "selection.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,17 @@ class StudyFolder:
     def winner(self) -> Path:
         """The best confirmation run as a folder that transformers loads."""
         return self.path / "winner"
+
+    @property
+    def selection(self) -> dict[str, Any] | None:
+        """Which trial is confirmed, as it was decided last; ``None`` before that."""
+        path = self.path / SELECTION
+        return read_json(path) if path.exists() else None
+
+    def write_selection(self, winner: str, candidates: list[str], trials: list[str]) -> None:
+        """Write which trial is confirmed, among which, and what trials there were then."""
+        made = {"winner": winner, "candidates": candidates, "trials": sorted(trials)}
+        write_json(self.path / SELECTION, made)
 
     def predictions_file(self, key: str, split: str) -> Path:
         """Per-item predictions of a confirmation run."""

@@ -8,6 +8,7 @@ import optuna.distributions as od
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
+from tune_sentiment.domains import contains
 from tune_sentiment.errors import UsageError, unknown
 
 
@@ -84,16 +85,6 @@ class SearchSpace:
             else:
                 return None
         return total
-
-
-def contains(domain: od.BaseDistribution, value: Any) -> bool:
-    """Whether a distribution could ever propose the value."""
-    if isinstance(domain, od.CategoricalDistribution):
-        return value in domain.choices
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    assert isinstance(domain, od.IntDistribution | od.FloatDistribution)
-    return bool(domain.low <= value <= domain.high)
 
 
 def parse_value(name: str, text: str, space: SearchSpace, owned: Mapping[str, type]) -> Any:

@@ -28,6 +28,7 @@ from tune_sentiment.source import Source
 from tune_sentiment.space import SearchSpace
 from tune_sentiment.splits import SPLITS, check_subset_size
 
+ASKED = ("dataset", "model", "padding", "precision")  # as the user wrote them
 MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
 HASHED_LENGTH = 10
 LONGEST_WORD = 60  # of a folder's name; file systems end at 255 bytes in all
@@ -193,6 +194,7 @@ class Study:
         return {
             "id": self.id,
             "name": self.config.name,
+            "asked": {name: getattr(self.config, name) for name in ASKED},
             "dataset": self.source.dataset.name,
             "model": self.source.backbone.name,
             "metric": self.config.metric,

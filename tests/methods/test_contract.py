@@ -11,10 +11,10 @@ from tests.conftest import FAMILIES
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.classifiers import NeuralClassifier
 from tune_sentiment.config import defaults, owners, split
+from tune_sentiment.domains import contains
 from tune_sentiment.features import frozen_features
 from tune_sentiment.methods import COMPARED, METHODS
 from tune_sentiment.proposal import Proposal, trial_key
-from tune_sentiment.space import contains
 from tune_sentiment.structure import head_names
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.train import TrainState, fit
