@@ -1,6 +1,7 @@
 """What stands beside a study's records: the evaluations of its trials, the hashes of its texts."""
 
 import json
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ from analysis.load import LoadedStudy, short
 from tune_sentiment.ledger import TRIALS
 
 
+@cache
 def evaluations_of(study: LoadedStudy) -> dict[str, list[dict[str, Any]]]:
     """The evaluations of every trial, by key; a file that cannot be read is a gap."""
     made = {}
@@ -17,11 +19,11 @@ def evaluations_of(study: LoadedStudy) -> dict[str, list[dict[str, Any]]]:
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             made[path.stem] = [row for row in rows[1:] if int(row["evaluation"]) > 0]
         except (OSError, ValueError, TypeError, KeyError) as error:
-            gap = f"{path} cannot be read: {short(error)}"
-            study.gaps.extend([] if gap in study.gaps else [gap])
+            study.gaps.append(f"{path} cannot be read: {short(error)}")
     return made
 
 
+@cache
 def text_hashes(study: LoadedStudy) -> dict[str, set[int]]:
     """Hashes of each split's normalised texts; empty where the ledger has none."""
     path = study.path / "texts.parquet"
@@ -30,7 +32,6 @@ def text_hashes(study: LoadedStudy) -> dict[str, set[int]]:
     try:
         table = pd.read_parquet(path, columns=["split", "text_hash"])
     except (OSError, ValueError, KeyError) as error:
-        gap = f"{path} cannot be read: {short(error)}"
-        study.gaps.extend([] if gap in study.gaps else [gap])
+        study.gaps.append(f"{path} cannot be read: {short(error)}")
         return {}
     return {str(name): set(part["text_hash"]) for name, part in table.groupby("split")}

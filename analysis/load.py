@@ -47,9 +47,9 @@ NEEDED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedStudy:
-    """What a study's ledger holds.
+    """What a study's ledger holds; equal to itself only.
 
     Args:
         description: ``study.json``.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -59,10 +60,14 @@ def curves_data(study: LoadedStudy) -> list[Curve]:
 def draw_curves(study: LoadedStudy) -> Figure:
     """Learning curves; pruned trials end early."""
     figure, axes = new_figure(f"{study.method}: learning curves")
-    for curve in curves_data(study):
-        colour = COLOURS[curve.status]
-        axes.plot(curve.evaluations, curve.values, color=colour, marker="o", ms=3, lw=1, alpha=0.8)
-    _status_legend(axes, {curve.status for curve in curves_data(study)})
+    curves = curves_data(study)
+    for status in sorted({curve.status for curve in curves}):
+        mine = [curve for curve in curves if curve.status == status]
+        lines = [list(zip(curve.evaluations, curve.values, strict=True)) for curve in mine]
+        axes.add_collection(LineCollection(lines, colors=COLOURS[status], lw=1, alpha=0.8))
+        x, y = zip(*(point for line in lines for point in line), strict=True)
+        axes.scatter(x, y, color=COLOURS[status], s=9)
+    _status_legend(axes, {curve.status for curve in curves})
     axes.set(xlabel="evaluation", ylabel=study.metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -174,9 +179,11 @@ def draw_parallel(study: LoadedStudy) -> Figure:
     figure, axes = new_figure(f"{study.method}: configurations, better ones darker")
     sign = 1 if study.description["mode"] == "max" else -1
     ordered = sorted(rows, key=lambda row: sign * row[1])
-    for rank, (places, _) in enumerate(ordered, start=1):
-        share = rank / len(ordered)
-        axes.plot(range(len(names)), places, color="#1a4f8b", alpha=0.08 + 0.9 * share**3, lw=1.2)
+    lines = [list(enumerate(places)) for places, _ in ordered]
+    shares = np.arange(1, len(ordered) + 1) / max(1, len(ordered))
+    colours = [(0.10, 0.31, 0.55, 0.08 + 0.9 * share**3) for share in shares]
+    axes.add_collection(LineCollection(lines, colors=colours, lw=1.2))
+    axes.autoscale_view()
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
     axes.set_yticks([0, 1], ["low", "high"])
     return figure

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import mean, stdev
 from typing import Any
 
@@ -35,6 +36,7 @@ class Common:
     scores: list[tuple[dict[str, Any], float]]
 
 
+@cache
 def common_scores(study: LoadedStudy) -> Common:
     """The scores that hyperparameters can be compared by."""
     lines = evaluations_of(study)

@@ -99,6 +99,8 @@ def test_a_damaged_folder_is_reported_with_every_gap_named(
     (results / "lora" / "trials" / "00003-k3.json").write_text('{"number": 3, "key"')
     (results / "lora" / "tuner.pkl").write_bytes(pickle.dumps(Canary(canary)))
     (results / "lora" / "trials" / "notes.txt").write_text("mine")
+    (results / "lora" / "evaluations" / "k4.jsonl").write_text('{"proposal": {}}\n3\n')
+    (results / "lora" / "texts.parquet").write_bytes(b"")
     (results / "broken").mkdir()
     (results / "broken" / "study.json").write_text("{")
     assert main([str(results)]) == 0
@@ -108,6 +110,8 @@ def test_a_damaged_folder_is_reported_with_every_gap_named(
         assert gap in text
         assert gap in shown.err
     assert "study.json cannot be read" in text
+    assert "k4.jsonl cannot be read" in text
+    assert "texts.parquet cannot be read" in text
     assert "freeze: 1 of 2 confirmation runs have a test score" in text
     assert "full: no trial could be a winner" in text
     assert "adapters: no trial has ended" in text
