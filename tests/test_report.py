@@ -161,7 +161,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_the_readme_shows_the_example_reports_summary() -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     summary = (CHECKOUT / "docs" / "example-report" / "summary.md").read_text(encoding="utf-8")
-    assert "| lora" in summary
+    assert "| svm" in summary
     assert with_summary(readme, summary) == readme
     with pytest.raises(ValueError, match="has no"):
         with_summary("# A README", summary)
