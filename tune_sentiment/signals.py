@@ -1,15 +1,17 @@
 """How the command ends when it is asked to.
 
 What is known is in the ledger at any moment, so an end needs no ceremony: the first Ctrl-C or
-SIGTERM leaves in order, which takes Ray a few seconds; the second leaves at once, and the kernel
-ends what Ray started.
+SIGTERM leaves in order, which takes Ray a few seconds, and without it should Ray hang; the second
+is the kernel's to answer, at once. Either way the kernel ends what Ray started.
 """
 
 import os
 import signal
 import sys
+from threading import Timer
 from typing import NoReturn
 
+LONGEST_END = 15.0  # seconds
 SHOW_CURSOR = "\x1b[?25h"  # a live table hides it
 _received: list[int] = []
 
@@ -29,12 +31,10 @@ def exit_code() -> int:
 def _leave(number: int, frame: object) -> NoReturn:
     _received.append(number)  # Ray raises a KeyboardInterrupt of its own, whatever the signal was
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _leave_at_once)
-    raise KeyboardInterrupt
-
-
-def _leave_at_once(number: int, frame: object) -> NoReturn:
+        signal.signal(each, signal.SIG_DFL)  # a handler would wait for Ray's C++ to return
     if sys.stderr.isatty():
         sys.stderr.write(SHOW_CURSOR)
-        sys.stderr.flush()
-    os._exit(128 + number)
+    watchdog = Timer(LONGEST_END, os._exit, [exit_code()])
+    watchdog.daemon = True
+    watchdog.start()
+    raise KeyboardInterrupt

@@ -153,15 +153,26 @@ def test_a_signal_ends_in_order_and_says_how_to_go_on(
     command.assert_whole(3)
 
 
-def test_a_second_interrupt_is_quicker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_pressed_again", [False, True])
+def test_a_ray_that_hangs_is_left_behind_and_at_once_after_a_second_interrupt(
+    is_pressed_again: bool, tmp_path: Path
+) -> None:
     command = Command(tmp_path, ("--trials", "3", *IN_TURN))
     with command.started(SLOW) as process:
         wait_until(lambda: command.evaluations() > 0)
+        for each in command.processes():
+            if each.name() == "raylet":
+                each.suspend()
+        sent = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-        time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=5)
-    assert process.returncode == 130
+        time.sleep(1)
+        assert process.poll() is None
+        if is_pressed_again:
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+        took = time.monotonic() - sent
+    assert took < (5 if is_pressed_again else 20)
+    assert process.returncode in (130, -signal.SIGINT)  # a shell says 130 of both
     command.assert_nothing_runs()
 
 
