@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -209,32 +208,6 @@ def test_asha_ends_trials_early_and_their_records_say_so(tmp_path: Path) -> None
     assert {record["evaluations_run"] for record in pruned} <= {1, 2}
     finished = [record for record in records if record["status"] == "finished"]
     assert {record["evaluations_run"] for record in finished} == {3}
-
-
-def test_an_interrupt_ends_with_130_and_leaves_the_test_split_closed(tmp_path: Path) -> None:
-    arguments = ["--method", "full", *TINY, "--trials", "2", "--fix", "batch_size=1"]
-    process = subprocess.Popen(
-        [sys.executable, "run_search.py", *arguments, "--results", str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A background shell job passes on that SIGINT is ignored, and Python then ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        deadline = time.monotonic() + HANGING
-        while not list(tmp_path.glob("*-full-*/evaluations/*.jsonl")):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=HANGING)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "the same command goes on" in err
-    assert "Traceback" not in err
-    assert study(tmp_path, "full").test_openings() == 0
 
 
 def test_every_method_searches_confirms_and_leaves_a_winner(tmp_path: Path) -> None:

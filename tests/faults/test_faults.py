@@ -144,6 +144,7 @@ def test_a_signal_ends_in_order_and_says_how_to_go_on(
     assert process.returncode == code, err
     assert f"run_search.py {' '.join(command.words)}" in err
     assert "Traceback" not in err
+    assert command.study.test_openings() == 0
     command.assert_nothing_runs()
     before = {path: path.read_bytes() for path in command.results.rglob("trials/*.json")}
     done = command.run()
