@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.contents import evaluations_of, text_hashes
+from analysis.contents import load_whole
 from analysis.load import LoadedStudy, by_comparison, load_studies
 from analysis.readable import heading
 from analysis.settings import grid
@@ -29,11 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         return _check(args.results)
     gaps: list[str] = []
-    studies = load_studies(args.results, gaps)
-    for study in studies:
-        known = len(study.gaps)
-        _ = evaluations_of(study), text_hashes(study)
-        gaps += study.gaps[known:]
+    studies = load_whole(args.results, gaps)
     for gap in gaps:
         print(f"warning: {gap}", file=sys.stderr)
     if not studies:

@@ -1,13 +1,30 @@
 """What stands beside a study's records: the evaluations of its trials, the hashes of its texts."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.load import LoadedStudy, short
+from analysis.load import LoadedStudy, load_studies, short
 from tune_sentiment.ledger import TRIALS
+
+
+def load_whole(results: Iterable[Path], gaps: list[str]) -> list[LoadedStudy]:
+    """Every study in these folders, with all that stands beside its records read.
+
+    Args:
+        results: Where to look.
+        gaps: Takes what could not be read.
+    """
+    studies = load_studies(results, gaps)
+    for study in studies:
+        known = len(study.gaps)
+        _ = evaluations_of(study), text_hashes(study)
+        gaps += study.gaps[known:]
+    return studies
 
 
 @cache

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from analysis.contents import evaluations_of, text_hashes
-from analysis.load import load_studies
+from analysis.contents import load_whole
 from analysis.schema import missing_fields
 from tune_sentiment.durable import read_json
 
@@ -12,10 +11,7 @@ from tune_sentiment.durable import read_json
 def problems(results: Iterable[Path]) -> list[str]:
     """Everything in these folders that is not as the ledger writes it; empty if all is well."""
     found: list[str] = []
-    for study in load_studies(results):
-        evaluations_of(study)
-        text_hashes(study)
-        found += study.gaps
+    for study in load_whole(results, found):
         for path in sorted([*study.path.glob("trials/*.json"), *study.path.glob("confirm/*.json")]):
             try:
                 stored = read_json(path)
@@ -29,6 +25,4 @@ def problems(results: Iterable[Path]) -> list[str]:
             for number in sorted(set(numbers))
             if numbers.count(number) > 1
         ]
-    gaps: list[str] = []
-    load_studies(results, gaps)
-    return [*(gap for gap in gaps if gap not in found), *found]
+    return found

