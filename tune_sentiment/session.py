@@ -1,6 +1,7 @@
 """A Ray session, and what is shared through its object store: tokens and features, made once."""
 
 import logging
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
         StartError: If the cluster cannot be joined.
     """
     set_environment()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # model and data were found before: workers ask no hub
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if resources.address == "local":

@@ -73,6 +73,7 @@ class Command:
                 "FAULT_FOLDER": str(self.folder / "marks"),
                 "FAULTS": json.dumps(faults),
                 "FAULT_RUN": self.name,
+                "HF_HUB_OFFLINE": "0",
                 **self.environment,
             },
         )

@@ -88,6 +88,7 @@ def follow_trials(module):
         os.environ["FAULT_NUMBER"] = str(proposal.number)
         os.environ["FAULT_KEY"] = proposal.key
         os.environ["FAULT_BEGUN"] = "1"
+        (FOLDER / "offline").write_text(os.environ.get("HF_HUB_OFFLINE", ""))
         return reports(setup, proposal, *rest)
 
     module.reports = followed

@@ -68,6 +68,10 @@ def test_a_worker_lost_twice_is_tried_twice_and_an_error_once(
     assert [begun.count(key) for key in keys] == [2, 2, 1, 1, 1, 1, 1]
 
 
+def test_trials_do_not_ask_the_hub(harmed: tuple[Command, str]) -> None:
+    assert (harmed[0].folder / "marks" / "offline").read_text() == "1"
+
+
 def test_a_killed_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     command = Command(tmp_path, ("--trials", "2", *SHORT))
     with command.started(SLOW) as process:
