@@ -6,7 +6,7 @@ on. Both are samples, and both are crossed: each seed was tested on each sentenc
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,14 +44,14 @@ def mean_interval(correct: Correct) -> Estimate:
 
     Args:
         correct: 1 where a sentence was classified rightly, ``[seeds, sentences]``. One row gives
-            the interval for that classifier over sentences alone.
+            that classifier's interval over sentences alone, which is a proportion's.
     """
     parts = [_items_part(correct.mean(axis=0))]
-    residual = 0.0
-    if len(correct) > 1:
-        parts.append(_seeds_part(correct))
-        residual = _residual(correct)
-    return _estimate(float(correct.mean()), parts, residual)
+    if len(correct) == 1:
+        low, high = proportion_interval(int(correct.sum()), correct.size)
+        return replace(_estimate(float(correct.mean()), parts, 0.0), low=low, high=high)
+    parts.append(_seeds_part(correct))
+    return _estimate(float(correct.mean()), parts, _residual(correct))
 
 
 def difference_interval(a: Correct, b: Correct) -> Estimate:

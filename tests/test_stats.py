@@ -47,6 +47,8 @@ def test_an_interval_of_a_share_is_wilsons() -> None:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     assert proportion_interval(80, 100) == pytest.approx((middle - half, middle + half), abs=1e-6)
+    found = mean_interval(np.array([[1.0] * 80 + [0.0] * 20]))
+    assert (found.value, found.low, found.high) == (share, *proportion_interval(80, 100))
 
 
 def test_the_next_seed_is_expected_within_the_spread_of_those_before() -> None:
