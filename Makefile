@@ -50,6 +50,7 @@ test-faults-long: setup ## the same, with the driver killed at 20 random moments
 	FAULT_KILLS=20 .venv/bin/pytest -m faults
 
 report: setup ## write docs/example-report and the README's table from RESULTS, a folder of ledgers
+	rm -f docs/example-report/figures/*.png
 	.venv/bin/python -m analysis $(RESULTS) --output docs/example-report > /dev/null
 	.venv/bin/python -m analysis.readme README.md docs/example-report/summary.md
 
