@@ -1,6 +1,7 @@
 """Figures of what a comparison answers: each a pure function to its numbers and one that draws."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -54,16 +55,19 @@ def draw_pareto(compared: Sequence[Side]) -> Figure:
     labels = {"parameters": "trainable parameters", "seconds": "seconds of one training"}
     for place, (cost, label) in enumerate(labels.items(), start=1):
         axes = figure.add_subplot(1, 2, place)
-        for row in data.to_dict("records"):
+        for number, row in enumerate(data.to_dict("records")):
             x, y = max(row[cost], 0.01), 100 * row["accuracy"]
             errors = [[y - 100 * row["low"]], [100 * row["high"] - y]]
-            face = "#1a4f8b" if row[f"best_for_{cost}"] else "white"
-            axes.errorbar(x, y, yerr=errors, fmt="o", color="#1a4f8b", mfc=face, capsize=3, lw=1)
-            axes.annotate(plain(row["name"]), (x, y), textcoords="offset points", xytext=(6, 5))
+            color = f"C{number}"
+            face = color if row[f"best_for_{cost}"] else "white"
+            shown: dict[str, Any] = {"color": color, "mfc": face, "label": plain(row["name"])}
+            axes.errorbar(x, y, yerr=errors, fmt="o", capsize=3, lw=1, **shown)
         axes.set(xscale="log", xlabel=label)
         axes.margins(x=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("test accuracy, points")
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
 
