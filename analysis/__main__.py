@@ -73,6 +73,9 @@ def _alone(studies: Sequence[LoadedStudy], name: str, form: str) -> list[str]:
 def _check(results: Sequence[Path]) -> int:
     from analysis.validate import problems
 
+    if not load_studies(results):
+        print(f"error: no study under {' '.join(map(str, results))}", file=sys.stderr)
+        return 2
     found = problems(results)
     for problem in found:
         print(problem)

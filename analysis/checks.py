@@ -28,7 +28,7 @@ def at_a_boundary(study: LoadedStudy) -> list[str]:
         value = (study.winner or {}).get(name)
         edge = None if value is None else _edge(domain, value)
         if edge is not None:
-            found.append(f"the winner's {name}={value:.3g} is at the {edge} end of what was tried")
+            found.append(f"the winner's {name}={value:.3g} is at the {edge} end of its range")
     return found
 
 
@@ -66,7 +66,9 @@ def many_failed(study: LoadedStudy) -> list[str]:
 
 def missing_seeds(study: LoadedStudy) -> list[str]:
     """Confirmation runs that were trained and have no score."""
-    asked, scored = len(study.confirmations), len(study.test_scores)
+    key = (study.winner or {}).get("key")
+    opened = {seed for o in study.openings if o["key"] == key for seed in o["seeds"]}
+    asked, scored = len(opened | {run["seed"] for run in study.confirmations}), len(study.scored)
     if scored == asked:
         return []
     return [f"{scored} of {asked} confirmation runs have a test score; means are over those"]
@@ -87,7 +89,7 @@ def unconverged(study: LoadedStudy) -> list[str]:
 
 def opened_again(study: LoadedStudy) -> list[str]:
     """Choosing again after the test split was seen makes its scores optimistic, too."""
-    count = study.test_openings
+    count = len(study.openings)
     return [f"the test split was opened {count} times"] if count > 1 else []
 
 

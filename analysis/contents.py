@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load import LoadedStudy, load_studies, short
+from analysis.completeness import lost_evaluations
+from analysis.folder import short
+from analysis.load import LoadedStudy, load_studies
 from tune_sentiment.ledger import TRIALS
 
 
@@ -37,6 +39,7 @@ def evaluations_of(study: LoadedStudy) -> dict[str, list[dict[str, Any]]]:
             made[path.stem] = [row for row in rows[1:] if int(row["evaluation"]) > 0]
         except (OSError, ValueError, TypeError, KeyError) as error:
             study.gaps.append(f"{path} cannot be read: {short(error)}")
+    study.gaps.extend(lost_evaluations(study.trials, made, study.path))
     return made
 
 

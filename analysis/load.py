@@ -5,7 +5,7 @@ belong there, is named in ``gaps`` and left out.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,15 @@ import numpy.typing as npt
 import pandas as pd
 from optuna.distributions import BaseDistribution, json_to_distribution
 
+from analysis.completeness import contradictions
+from analysis.folder import chosen, openings, short, strangers
 from analysis.schema import problems
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.records import RECORD_FIELDS, best_trial
 from tune_sentiment.selection import confirmed
 
-FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", "trials", "winner"}
-FILES = {"selection.json", "study.json", "test-openings.jsonl", "texts.parquet"}
-REPORT = {"figures", "report.html", "report.md", "summary.md"}
-KNOWN = FOLDERS | FILES | REPORT
-SUFFIXES = {
-    "trials": (".json",),
-    "evaluations": (".jsonl",),
-    "confirm": (".json", ".jsonl", ".parquet", ".safetensors"),
-}
+EXACT = 1e-9  # between an accuracy and the same one counted again
 NEEDED = {
     "classes": list,
     "comparison": str,
@@ -45,6 +39,7 @@ NEEDED = {
     "space": dict,
     "splits": dict,
 }
+PLANNED = ("max_epochs", "evaluations_per_epoch")  # of a method with epochs
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +50,7 @@ class LoadedStudy:
         description: ``study.json``.
         trials: Trial records, by number.
         runs: Records of all confirmation runs, by trial and seed.
-        test_openings: How often the test split was opened.
+        openings: What was noted each time that the test split was opened.
         path: The study's folder.
         chosen: Key of the trial that was confirmed, as the ledger says; ``None`` if it does not.
         gaps: What could not be read, in words.
@@ -64,7 +59,7 @@ class LoadedStudy:
     description: Mapping[str, Any]
     trials: list[dict[str, Any]]
     runs: list[dict[str, Any]]
-    test_openings: int
+    openings: list[dict[str, Any]]
     path: Path
     chosen: str | None = None
     gaps: list[str] = field(default_factory=list)
@@ -131,7 +126,14 @@ class LoadedStudy:
                 self.gaps.append(f"{path} is of other test texts than the run before it")
                 return None
             labels = found
-            made.append(table["predicted"].to_numpy())
+            predicted = table["predicted"].to_numpy()
+            reached = float((predicted == labels).mean())
+            if abs(reached - run["test_accuracy"]) > EXACT:
+                self.gaps.append(
+                    f"{path} has accuracy {reached:.4f}, its record says {run['test_accuracy']:.4f}"
+                )
+                return None
+            made.append(predicted)
         return None if labels is None else (labels, made)
 
     @property
@@ -164,38 +166,23 @@ def load_study(folder: Path) -> LoadedStudy:
     for name, kind in NEEDED.items():
         if not isinstance(description.get(name), kind):
             raise ValueError(f"{name} is {description.get(name)!r}")
+    plan = description["plan"]
+    if plan and not all(isinstance(plan.get(name), int) for name in PLANNED):
+        raise ValueError(f"plan has not {' and '.join(PLANNED)}")
     if not {"train", "test"} <= set(description["splits"]):
         raise ValueError("its splits are not train, validation and test")
-    study = LoadedStudy(description, [], [], 0, folder, chosen=_chosen(folder))
+    study = LoadedStudy(description, [], [], [], folder, chosen=chosen(folder))
     study.trials.extend(_records(study, "trials"))
     study.trials.sort(key=lambda record: int(record["number"]))
     runs = _records(study, "confirm")
     study.runs.extend({"trial_key": str(r["key"]).partition("-")[0], **r} for r in runs)
     study.runs.sort(key=lambda run: (run["trial_key"], int(run["seed"])))
-    for path in _strangers(folder):
+    for path in strangers(folder):
         study.gaps.append(f"{path} does not belong to a study and was not read")
-    try:
-        openings = StudyFolder(folder).test_openings()
-    except (OSError, ValueError) as error:
-        openings = 0
-        study.gaps.append(f"{folder / 'test-openings.jsonl'} cannot be read: {short(error)}")
-    made = replace(study, test_openings=openings)
-    _ = made.test_predictions  # its gaps belong to what is told of the study
-    return made
-
-
-def _chosen(folder: Path) -> str | None:
-    try:
-        return str(read_json(folder / "selection.json")["winner"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _strangers(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.name not in KNOWN]
-    for name, suffixes in SUFFIXES.items():
-        found += [path for path in (folder / name).glob("*") if path.suffix not in suffixes]
-    return sorted(path for path in found if not path.name.startswith("."))
+    study.openings.extend(openings(folder, study.gaps))
+    study.gaps.extend(contradictions(study))
+    _ = study.test_predictions  # its gaps belong to what is told of the study
+    return study
 
 
 def _records(study: LoadedStudy, part: str) -> list[dict[str, Any]]:
@@ -227,6 +214,9 @@ def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list
     for root in results:
         folders |= {file.parent.resolve() for file in root.glob("study.json")}
         folders |= {file.parent.resolve() for file in root.glob("*/study.json")}
+        for part in [root / "trials", *root.glob("*/trials")]:
+            if part.is_dir() and not (part.parent / "study.json").exists():
+                named.append(f"{part.parent} has trials and no study.json: it was not read")
     studies = []
     for folder in sorted(folders):
         try:
@@ -243,8 +233,3 @@ def by_comparison(studies: Iterable[LoadedStudy]) -> dict[str, list[LoadedStudy]
     for study in studies:
         groups.setdefault(str(study.description["comparison"]), []).append(study)
     return groups
-
-
-def short(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__} {error}".split("\n")[0][:120]

@@ -108,7 +108,9 @@ def draw_confusion(side: Side) -> Figure:
     size = max(3.2, 0.6 * len(names) + 2)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(plain(f"{side.name}: confusion on test"), fontsize=11)
+    seeds = len(side.study.scored)
+    runs = f", {seeds} seeds together" if seeds > 1 else ""
+    axes.set_title(plain(f"{side.name}: confusion on test{runs}"), fontsize=11)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, row in enumerate(counts):
         for j, count in enumerate(row):

@@ -93,7 +93,7 @@ def _figures(studies: Sequence[LoadedStudy]) -> list[tuple[str, str, Figure]]:
         made.append(("forest", "Differences", plots_answers.draw_forest(compared, found)))
     if len(plots_answers.pareto_data(compared)):
         made.append(("pareto", "Accuracy by cost", plots_answers.draw_pareto(compared)))
-    able = [study for study in studies if study.best is not None]
+    able = [side.study for side in compared if side.study.best is not None]
     if able:
         made.append(("best-so-far", "Search", plots_search.draw_best_so_far(able)))
     for side in compared:

@@ -34,6 +34,9 @@ def problems(
     for name in RECORD_FIELDS:
         if record.get(name) is not None and not _is_a(record[name], TYPES[name]):
             found.append(f"{name} is {record[name]!r}")
+    for name, value in record.items():
+        if name.startswith("test_") and value is not None and not _is_a(value, float):
+            found.append(f"{name} is {value!r}")
     if record.get("status") not in STATUSES:
         found.append(f"status {record.get('status')!r} is not one of {', '.join(STATUSES)}")
     if record.get("study") != study:

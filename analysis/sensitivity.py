@@ -20,7 +20,7 @@ from tune_sentiment.records import SCORED_STATUSES
 
 TABULATED = ("lr", "rank", "C")  # as far as a method has them
 STEPS_PER_DECADE = 2
-FEWEST_TRIALS = 5  # for an importance
+FEWEST_TRIALS = 10  # for an importance: the best tenth is what it compares
 
 
 @dataclass(frozen=True)

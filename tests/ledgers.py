@@ -18,6 +18,7 @@ LR = '{"name": "FloatDistribution", "attributes": {"low": 1e-5, "high": 1e-3, "l
 LR = LR.replace('"low"', '"step": null, "low"')
 RANK = '{"name": "CategoricalDistribution", "attributes": {"choices": [4, 8, 16]}}'
 TEXTS = 400
+OWN_TEXTS = {"train": [1, 2], "validation": [3], "test": [4]}
 
 
 def description(method: str, **changes: Any) -> dict[str, Any]:
@@ -90,13 +91,16 @@ def write(
     )
     for i, right in enumerate(rights):
         _write_run(folder, best, 43 + i, right, len(about["classes"]))
-    for _ in range(openings):
-        folder.log_test_opening({"key": "k"})
-    if texts is not None:
-        columns = [(split, h) for split, hashes in texts.items() for h in hashes]
-        names, hashes = zip(*columns, strict=True)
-        values64 = np.array(hashes, dtype=np.uint64)
-        write_table(folder.path / "texts.parquet", {"split": list(names), "text_hash": values64})
+    if rights:
+        keys = [t["key"] for t in trials]
+        folder.write_selection(best["key"], keys[:3], keys)
+        seeds = [43 + i for i, right in enumerate(rights) if right is not None]
+        for _ in range(openings):
+            folder.log_test_opening({"key": best["key"], "seeds": seeds})
+    columns = [(split, h) for split, hashes in (texts or OWN_TEXTS).items() for h in hashes]
+    names, hashes = zip(*columns, strict=True)
+    values64 = np.array(hashes, dtype=np.uint64)
+    write_table(folder.path / "texts.parquet", {"split": list(names), "text_hash": values64})
     return load_study(folder.path)
 
 

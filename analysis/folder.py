@@ -1,0 +1,50 @@
+"""A study's folder beside its records: what belongs in it, and the two small files of its end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tune_sentiment.durable import read_json
+
+FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", "trials", "winner"}
+FILES = {"selection.json", "study.json", "test-openings.jsonl", "texts.parquet"}
+REPORT = {"figures", "report.html", "report.md", "summary.md"}
+KNOWN = FOLDERS | FILES | REPORT
+SUFFIXES = {
+    "trials": (".json",),
+    "evaluations": (".jsonl",),
+    "confirm": (".json", ".jsonl", ".parquet", ".safetensors"),
+}
+
+
+def chosen(folder: Path) -> str | None:
+    """Key of the trial that was confirmed; ``None`` if the ledger does not say."""
+    try:
+        return str(read_json(folder / "selection.json")["winner"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def openings(folder: Path, gaps: list[str]) -> list[dict[str, Any]]:
+    """What was noted each time that the test split was opened; what cannot be read is a gap."""
+    path = folder / "test-openings.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        found = [json.loads(line) for line in lines]
+        return [{**o, "key": str(o["key"]), "seeds": [int(s) for s in o["seeds"]]} for o in found]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        gaps.append(f"{path} cannot be read: {short(error)}")
+        return []
+
+
+def strangers(folder: Path) -> list[Path]:
+    """What stands in a study's folder and does not belong there."""
+    found = [path for path in folder.iterdir() if path.name not in KNOWN]
+    for name, suffixes in SUFFIXES.items():
+        found += [path for path in (folder / name).glob("*") if path.suffix not in suffixes]
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def short(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__} {error}".split("\n")[0][:120]
