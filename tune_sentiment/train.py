@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from tune_sentiment.classifiers import NeuralClassifier, autocast
 from tune_sentiment.config import TrialConfig
+from tune_sentiment.dropout import cheapen_dropout
 from tune_sentiment.evaluation import Evaluation
 from tune_sentiment.metrics import evaluate, predictions_from
 from tune_sentiment.structure import head_names
@@ -65,6 +66,7 @@ class TrainState:
         """The state before the first step."""
         from transformers import get_scheduler
 
+        cheapen_dropout(model)
         optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
         total = steps_per_epoch(num_train, config.batch_size) * config.max_epochs
         schedule = get_scheduler(
