@@ -51,7 +51,9 @@ def prepare(model: "PreTrainedModel", hyperparameters: LoraHyperparameters) -> N
     B starts at zero, so the new model computes what the old one did.
     """
     from peft import LoraConfig, inject_adapter_in_model
+    from torch.nn import Linear
 
+    from tune_sentiment.low_rank import LowRankLinear
     from tune_sentiment.structure import freeze_all_but_head, head_names, linear_names
 
     freeze_all_but_head(model)
@@ -61,6 +63,7 @@ def prepare(model: "PreTrainedModel", hyperparameters: LoraHyperparameters) -> N
         lora_dropout=hyperparameters.dropout,
         target_modules=linear_names(model, TARGETS[hyperparameters.targets]),
     )
+    config._register_custom_module({Linear: LowRankLinear})
     inject_adapter_in_model(config, model)
     for name in head_names(model):  # injection froze it again
         model.get_submodule(name).requires_grad_(True)
