@@ -1,10 +1,14 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import run_search
 from tune_sentiment import options
+from tune_sentiment.backbone import load_backbone
 from tune_sentiment.durable import write_json
+from tune_sentiment.errors import UsageError
 from tune_sentiment.ledger import StudyFolder
 
 GOOD = ["--method", "lora", "--dataset", "demo", "--model", "tiny"]
@@ -182,8 +186,9 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert not results.exists()
 
 
-def studies(arguments: list[str], results: Path) -> list[str]:
-    parsed = options.build_parser().parse_args([*GOOD, *arguments, "--results", str(results)])
+def studies(arguments: list[str], results: Path, model: str = "tiny") -> list[str]:
+    command = [*GOOD[:-1], model, *arguments, "--results", str(results)]
+    parsed = options.build_parser().parse_args(command)
     found, _, _ = run_search.plan(parsed)
     return [study.id for study in found]
 
@@ -203,6 +208,7 @@ def test_the_identity_ignores_what_cannot_change_a_result(tmp_path: Path) -> Non
         ["--train-samples", "100"],
         ["--max-length", "64"],
         ["--padding", "dynamic"],
+        ["--padding", "packed"],
         ["--metric", "val_f1"],
         ["--seed", "1"],
         ["--precision", "bf16"],
@@ -210,6 +216,18 @@ def test_the_identity_ignores_what_cannot_change_a_result(tmp_path: Path) -> Non
 )
 def test_the_identity_follows_what_can(changed: list[str], tmp_path: Path) -> None:
     assert studies(changed, tmp_path)[-1] != studies([], tmp_path)[-1]
+
+
+def test_only_known_families_are_packed(tmp_path: Path) -> None:
+    assert studies(["--padding", "packed"], tmp_path)
+    folder = tmp_path / "model"
+    shutil.copytree(load_backbone("tiny").folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    other = {**config, "model_type": "roformer", "vocab_size": 100, "hidden_size": 32}
+    (folder / "config.json").write_text(json.dumps({**other, "num_attention_heads": 4}))
+    with pytest.raises(UsageError, match="--padding bucketed"):
+        studies(["--padding", "packed"], tmp_path, str(folder))
+    assert studies([], tmp_path, str(folder))
 
 
 def test_the_svm_is_the_same_study_for_any_number_of_epochs(tmp_path: Path) -> None:

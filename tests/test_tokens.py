@@ -21,8 +21,8 @@ def test_a_batch_is_what_the_tokenizer_pads(tiny: Backbone, eight: Tokens) -> No
         assert (tensor == expected[name]).all()
 
 
-def test_a_length_widens_a_batch_and_masks_the_rest(eight: Tokens) -> None:
-    made = eight.batch(np.array([0, 3]), length=32)
+def test_fixed_padding_widens_a_batch_and_masks_the_rest(eight: Tokens) -> None:
+    made = eight.batch(np.array([0, 3]), "fixed")
     assert made["input_ids"].shape == (2, 32)
     assert made["attention_mask"].sum(1).tolist() == eight.lengths[[0, 3]].tolist()
 

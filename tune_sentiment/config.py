@@ -11,7 +11,7 @@ from typing import Any
 
 from tune_sentiment.errors import UsageError, require, unknown
 
-PADDINGS = ("bucketed", "dynamic", "fixed")
+PADDINGS = ("bucketed", "packed", "dynamic", "fixed")
 PRECISIONS = ("fp32", "fp16", "bf16")
 SCHEDULES = ("linear", "cosine")
 
@@ -32,8 +32,8 @@ class StudyConfig:
         confirm_seeds: Fresh seeds for the winner; 0 leaves the test split closed.
         train_samples: Size of a stratified subset of the training split; ``None`` for all.
         max_length: Longest text in tokens, ``>= 4``; longer ones are truncated.
-        padding: ``bucketed`` (similar lengths together), ``dynamic`` (to the batch's longest) or
-            ``fixed`` (to ``max_length``).
+        padding: ``bucketed`` (similar lengths together), ``packed`` (random batches, no padding),
+            ``dynamic`` (to the batch's longest) or ``fixed`` (to ``max_length``).
         precision: ``auto`` (bf16 or fp16 on a GPU, fp32 on a CPU), ``fp32``, ``fp16`` or ``bf16``.
         seed: Every trial of the study trains with it.
         name: A label for people; not part of the study's identity.

@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,6 @@ from tune_sentiment.tiny import cache_folder
 from tune_sentiment.tokens import Tokens, scoring_batches
 
 if TYPE_CHECKING:
-    import torch
-
     from tune_sentiment.backbone import Backbone
 
 BATCH_SIZE = 64
@@ -52,9 +50,7 @@ class Features:
         """One state for each text, ``[items]``."""
         return np.ones(len(self.labels), dtype=np.int64)
 
-    def batch(
-        self, items: npt.NDArray[np.int64], length: int | None = None
-    ) -> "dict[str, torch.Tensor]":
+    def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
         """``inputs_embeds``, ``[len(items), 1, width]``: the first token's state."""
         import torch
 

@@ -225,6 +225,10 @@ def resolve(config: StudyConfig, space: SearchSpace, source: Source) -> Study:
     for point in study.space.start or [{}]:
         study.own_hyperparameters(point)
     _ = study.num_trainable_params
+    if config.padding == "packed" and not source.backbone.can_pack:
+        raise UsageError(
+            f"model '{source.backbone.name}' cannot be packed; --padding bucketed takes any model"
+        )
     return study
 
 

@@ -1,6 +1,6 @@
 """Texts as flat arrays of token ids, shared without copies, and the batches cut from them.
 
-A batch is made of four numpy slices and one mask: data that fits in memory needs no loader.
+A batch is made of a few numpy slices and a mask: data that fits in memory needs no loader.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    import torch
+    from transformers import PretrainedConfig
 
     from tune_sentiment.backbone import Backbone
 
@@ -23,15 +23,20 @@ TOKENISE_TEXTS = 10_000  # texts given to the tokenizer at once, to bound its me
 class Inputs(Protocol):
     """What a classifier reads: labelled items that can be gathered into a batch."""
 
-    labels: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Classes from 0, ``[items]``."""
+        ...
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each item, ``[items]``."""
+        ...
 
     def __len__(self) -> int: ...
 
-    def batch(
-        self, items: npt.NDArray[np.int64], length: int | None = None
-    ) -> "dict[str, torch.Tensor]":
-        """The model's keyword arguments for these items."""
+    def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
+        """Arguments of ``logits_of`` for these items."""
         ...
 
 
@@ -61,17 +66,17 @@ class Tokens:
         """Tokens of each text, ``[texts]``."""
         return np.diff(self.offsets)
 
-    def batch(
-        self, items: npt.NDArray[np.int64], length: int | None = None
-    ) -> "dict[str, torch.Tensor]":
-        """``input_ids`` and ``attention_mask``, each ``[len(items), length]``.
+    def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
+        """``input_ids`` and ``attention_mask``, each ``[len(items), width]``, or a packed batch.
 
-        ``length`` is the longest text of the batch unless it is given.
+        The width is that of the batch's longest text, or ``max_length`` where padding is ``fixed``.
         """
         import torch
 
+        if padding == "packed":
+            return self._packed(items)
         lengths = self.offsets[items + 1] - self.offsets[items]
-        width = int(lengths.max()) if length is None else length
+        width = self.max_length if padding == "fixed" else int(lengths.max())
         columns = np.arange(width)
         mask = columns < lengths[:, None]
         ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
@@ -79,6 +84,30 @@ class Tokens:
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
+
+    def _packed(self, items: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """These texts one after the other, as ``logits_of`` takes them."""
+        import torch
+
+        from tune_sentiment.packing import Packing
+
+        lengths = self.offsets[items + 1] - self.offsets[items]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        longest = int(lengths.max())
+        columns = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+        rows = np.repeat(np.arange(len(items)), lengths)
+        ids = self.ids[np.repeat(self.offsets[items], lengths) + columns].astype(np.int64)
+        mask = np.arange(longest) < lengths[:, None]
+        packing = Packing(
+            torch.from_numpy(starts),
+            torch.from_numpy(rows * longest + columns),
+            torch.from_numpy(mask[:, None, None]),
+        )
+        return {
+            "input_ids": torch.from_numpy(ids)[None],
+            "position_ids": torch.from_numpy(columns)[None],
+            "packing": packing,
         }
 
 
@@ -90,9 +119,7 @@ def tokenise(
 
     tokenizer: Any = backbone.tokenizer()
     config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
-    positions = config.max_position_embeddings
-    if config.model_type in COUNTED_FROM_PADDING:
-        positions -= config.pad_token_id + 1
+    positions = config.max_position_embeddings - first_position(config)
     limit = min(max_length, tokenizer.model_max_length, positions)
     rows: list[list[int]] = []
     for start in range(0, len(texts), TOKENISE_TEXTS):
@@ -103,6 +130,11 @@ def tokenise(
     ids = np.concatenate([np.asarray(row, dtype=np.int32) for row in rows])
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     return Tokens(ids, offsets, labels, int(pad_id), int(limit))
+
+
+def first_position(config: "PretrainedConfig") -> int:
+    """What an encoder calls the position of a text's first token."""
+    return config.pad_token_id + 1 if config.model_type in COUNTED_FROM_PADDING else 0
 
 
 def training_batches(

@@ -20,6 +20,7 @@ from tune_sentiment.config import TrialConfig
 from tune_sentiment.dropout import cheapen_dropout
 from tune_sentiment.evaluation import Evaluation
 from tune_sentiment.metrics import evaluate, predictions_from
+from tune_sentiment.packing import logits_of, use_own_attention
 from tune_sentiment.structure import head_names
 from tune_sentiment.tokens import Inputs, training_batches
 
@@ -66,6 +67,7 @@ class TrainState:
         """The state before the first step."""
         from transformers import get_scheduler
 
+        use_own_attention(model)
         cheapen_dropout(model)
         optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
         total = steps_per_epoch(num_train, config.batch_size) * config.max_epochs
@@ -100,18 +102,16 @@ class TrainState:
     def take_step(self, train: Inputs, items: npt.NDArray[np.int64]) -> torch.Tensor:
         """One optimizer step on these items; returns their mean loss, still on the device."""
         config, device = self.config, self.model.device
-        width = getattr(train, "max_length", None) if config.padding == "fixed" else None
         total = torch.zeros((), device=device)
         micro = config.micro_batch_size or len(items)
         for start in range(0, len(items), micro):
             part = items[start : start + micro]
-            batch = {name: t.to(device) for name, t in train.batch(part, width).items()}
             labels = torch.from_numpy(train.labels[part]).to(device)
             with autocast(device, config.precision):
-                logits = self.model(**batch).logits
+                logits = logits_of(self.model, train.batch(part, config.padding))
             loss = cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
             loss = loss * (len(part) / len(items))
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss).backward()
             total += loss.detach()
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.trainable, config.max_grad_norm)
