@@ -29,7 +29,7 @@ def new_state(method: str, backbone: Backbone, train: Any, **params: Any) -> Tra
     start = start_of(method, **{"lr": 1e-3, "batch_size": 2, "warmup_ratio": 0.1, **params})
     if "dropout" in start:
         start["dropout"] = 0.1
-    state: TrainState = build_state(setup, start, 7, len(train))
+    state: TrainState = build_state(setup, start, 7, train)
     return state
 
 

@@ -41,7 +41,7 @@ def test_the_schedule_is_planned_for_all_epochs(
     tiny: Backbone, eight: Tokens, schedule: str
 ) -> None:
     params = start_of("full", lr=1e-3, batch_size=2, warmup_ratio=0.25, schedule=schedule)
-    state = build_state(setup_for("full", tiny, max_epochs=4), params, 1, len(eight))
+    state = build_state(setup_for("full", tiny, max_epochs=4), params, 1, eight)
     rates = []
     for epoch_evaluation in fit(state, eight, eight):
         rates.append((epoch_evaluation.steps, state.schedule.get_last_lr()[0]))
@@ -55,7 +55,7 @@ def test_fewer_evaluations_keep_the_numbers_of_the_longer_training(
     tiny: Backbone, eight: Tokens
 ) -> None:
     def run(evaluations: int | None) -> list[object]:
-        state = build_state(setup_for("lora", tiny, max_epochs=4), start_of("lora"), 1, len(eight))
+        state = build_state(setup_for("lora", tiny, max_epochs=4), start_of("lora"), 1, eight)
         return [(e.train_loss, e.metrics) for e in fit(state, eight, eight, evaluations)]
 
     assert run(2) == run(None)[:2]
@@ -63,7 +63,7 @@ def test_fewer_evaluations_keep_the_numbers_of_the_longer_training(
 
 def test_evaluations_within_an_epoch_cut_it_evenly(tiny: Backbone, eight: Tokens) -> None:
     setup = setup_for("full", tiny, max_epochs=2, evaluations_per_epoch=4)
-    state = build_state(setup, start_of("full", batch_size=1), 1, len(eight))
+    state = build_state(setup, start_of("full", batch_size=1), 1, eight)
     made = list(fit(state, eight, eight))
     assert [(e.evaluation, e.steps, e.epoch) for e in made] == [
         (i, 2 * i, i / 4) for i in range(1, 9)
@@ -74,7 +74,7 @@ def test_evaluations_within_an_epoch_cut_it_evenly(tiny: Backbone, eight: Tokens
 def test_micro_batches_accumulate_to_the_same_step(tiny: Backbone, eight: Tokens) -> None:
     def after(micro: int | None) -> torch.Tensor:
         setup = setup_for("full", tiny, micro_batch_size=micro)
-        state = build_state(setup, start_of("full", lr=1e-3), 1, len(eight))
+        state = build_state(setup, start_of("full", lr=1e-3), 1, eight)
         state.model.eval()  # dropout draws differently for other shapes
         for _ in range(3):
             state.take_step(eight, np.arange(len(eight)))
@@ -87,7 +87,7 @@ def test_micro_batches_accumulate_to_the_same_step(tiny: Backbone, eight: Tokens
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precisions_train(tiny: Backbone, eight: Tokens, precision: str) -> None:
     setup = setup_for("full", tiny, max_epochs=30, precision=precision)
-    state = build_state(setup, start_of("full", lr=5e-3, batch_size=8), 1, len(eight))
+    state = build_state(setup, start_of("full", lr=5e-3, batch_size=8), 1, eight)
     made = list(fit(state, eight, eight))
     assert made[-1].status == "finished"
     assert made[-1].train_loss is not None
@@ -98,7 +98,7 @@ def test_lower_precisions_train(tiny: Backbone, eight: Tokens, precision: str) -
 def test_gradients_are_clipped(tiny: Backbone, eight: Tokens) -> None:
     def norm_at_the_step(limit: float) -> float:
         params = start_of("full", max_grad_norm=limit)
-        state = build_state(setup_for("full", tiny), params, 1, len(eight))
+        state = build_state(setup_for("full", tiny), params, 1, eight)
         norms: list[float] = []
 
         def note(*_: object) -> None:
@@ -118,7 +118,7 @@ def test_a_training_that_diverged_stops_long_before_the_next_evaluation(
     tiny: Backbone, eight: Tokens
 ) -> None:
     many = repeat(eight, 5)
-    state = build_state(setup_for("full", tiny), start_of("full", batch_size=1), 1, len(many))
+    state = build_state(setup_for("full", tiny), start_of("full", batch_size=1), 1, many)
     with torch.no_grad():
         state.model.classifier.bias.fill_(float("inf"))
     made = list(fit(state, many, eight))
@@ -131,7 +131,7 @@ def test_label_smoothing_raises_the_training_loss_of_a_sure_model(
 ) -> None:
     def last_loss(smoothing: float) -> float:
         params = start_of("full", lr=5e-3, batch_size=8, label_smoothing=smoothing)
-        state = build_state(setup_for("full", tiny, max_epochs=30), params, 1, len(eight))
+        state = build_state(setup_for("full", tiny, max_epochs=30), params, 1, eight)
         loss = list(fit(state, eight, eight))[-1].train_loss
         assert loss is not None
         return loss
@@ -140,7 +140,7 @@ def test_label_smoothing_raises_the_training_loss_of_a_sure_model(
 
 
 def test_the_loss_curve_has_at_most_twenty_means(tiny: Backbone, eight: Tokens) -> None:
-    state = build_state(setup_for("full", tiny), start_of("full", batch_size=1), 1, len(eight))
+    state = build_state(setup_for("full", tiny), start_of("full", batch_size=1), 1, eight)
     first = next(fit(state, eight, eight))
     assert len(first.train_loss_curve) == 8
     assert first.train_loss == pytest.approx(np.mean(first.train_loss_curve), abs=1e-5)

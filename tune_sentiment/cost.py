@@ -41,7 +41,7 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
     from tune_sentiment.trial_setup import build_state
 
     torch.set_num_threads(setup.num_threads)
-    state = build_state(setup, params, seed, len(train))
+    state = build_state(setup, params, seed, train)
     state.model.train()
     size, padding = state.config.batch_size, state.config.padding
     batches = training_batches(train.lengths, size, padding, seed, 0)[: CALIBRATION_STEPS + 1]
@@ -67,12 +67,13 @@ class _Some:
     def __init__(self, whole: Any, items: Any) -> None:
         self.whole, self.items = whole, items
         self.lengths, self.labels = whole.lengths[items], whole.labels[items]
+        self.vocabulary = whole.vocabulary
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def batch(self, items: Any, length: int | None = None) -> Any:
-        return self.whole.batch(self.items[items], length)
+    def batch(self, items: Any, padding: str = "dynamic") -> Any:
+        return self.whole.batch(self.items[items], padding)
 
 
 def forecast_seconds(

@@ -50,6 +50,11 @@ class Features:
         """One state for each text, ``[items]``."""
         return np.ones(len(self.labels), dtype=np.int64)
 
+    @property
+    def vocabulary(self) -> None:
+        """No tokens are read."""
+        return None
+
     def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
         """``inputs_embeds``, ``[len(items), 1, width]``: the first token's state."""
         import torch

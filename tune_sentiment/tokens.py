@@ -33,6 +33,11 @@ class Inputs(Protocol):
         """Tokens of each item, ``[items]``."""
         ...
 
+    @property
+    def vocabulary(self) -> npt.NDArray[np.int64] | None:
+        """Token ids that occur, ascending; ``None`` where no tokens are read."""
+        ...
+
     def __len__(self) -> int: ...
 
     def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
@@ -65,6 +70,11 @@ class Tokens:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each text, ``[texts]``."""
         return np.diff(self.offsets)
+
+    @property
+    def vocabulary(self) -> npt.NDArray[np.int64]:
+        """Token ids that occur, ascending."""
+        return np.unique(self.ids).astype(np.int64)
 
     def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
         """``input_ids`` and ``attention_mask``, each ``[len(items), width]``, or a packed batch.

@@ -23,6 +23,7 @@ from tune_sentiment.metrics import evaluate, predictions_from
 from tune_sentiment.packing import logits_of, use_own_attention
 from tune_sentiment.structure import head_names
 from tune_sentiment.tokens import Inputs, training_batches
+from tune_sentiment.vocabulary import narrow, widen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,10 +64,12 @@ class TrainState:
     trainable: list[torch.nn.Parameter] = field(default_factory=list)
 
     @classmethod
-    def new(cls, model: "PreTrainedModel", config: TrialConfig, num_train: int) -> "TrainState":
-        """The state before the first step."""
+    def new(cls, model: "PreTrainedModel", config: TrialConfig, train: Inputs) -> "TrainState":
+        """The state before the first step on these items."""
         from transformers import get_scheduler
 
+        num_train = len(train)
+        narrow(model, train.vocabulary)
         use_own_attention(model)
         cheapen_dropout(model)
         optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
@@ -185,6 +188,7 @@ def fit(
         state.losses = []
         # 2. evaluate
         started = time.perf_counter()
+        narrow_again = widen(state.model)
         scores = classifier.scores(validation) if is_finite else np.full((1, 2), np.nan)
         is_finite = is_finite and bool(np.isfinite(scores).all())
         metrics: dict[str, float | None] = {}
@@ -213,6 +217,7 @@ def fit(
         )
         if status != "running":
             return
+        narrow_again()
         save()
 
 

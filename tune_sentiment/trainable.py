@@ -65,7 +65,7 @@ def evaluations_of(
         _, own = split(proposal.params, method.hyperparameters, is_neural=False)
         yield from fit_closed_form(method.fit, own, train, validation)
         return
-    state = build_state(setup, proposal.params, proposal.seed, len(train))
+    state = build_state(setup, proposal.params, proposal.seed, train)
     folder = None if setup.checkpoints is None else setup.checkpoints / proposal.key
     checkpoints = Checkpoints(folder, setup.checkpoint_seconds)
     best = checkpoints.restore(state)

@@ -60,9 +60,9 @@ def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tupl
     return model.to(setup.device), config
 
 
-def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, num_train: int) -> Any:
+def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, train: Any) -> Any:
     """A neural method's training before its first step."""
     from tune_sentiment.train import TrainState
 
     model, config = build_model(setup, params, seed)
-    return TrainState.new(model, config, num_train)
+    return TrainState.new(model, config, train)

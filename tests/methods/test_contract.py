@@ -103,8 +103,8 @@ def test_exactly_what_requires_gradients_moves_and_all_of_it(
     method: str, backbone: Backbone, eight: Tokens
 ) -> None:
     setup = setup_for(method, backbone)
-    state = build_state(setup, start_of(method, lr=1e-3, warmup_ratio=0.0), 3, len(eight))
     inputs = inputs_for(method, backbone, eight)
+    state = build_state(setup, start_of(method, lr=1e-3, warmup_ratio=0.0), 3, inputs)
     before = {name: p.detach().clone() for name, p in state.model.named_parameters()}
     state.model.train()
     for _ in range(3):
@@ -120,8 +120,8 @@ def test_exactly_what_requires_gradients_moves_and_all_of_it(
 @pytest.mark.parametrize("method", NEURAL)
 def test_it_memorises_eight_sentences(method: str, backbone: Backbone, eight: Tokens) -> None:
     params = start_of(method, lr=1e-2, batch_size=8, warmup_ratio=0.1)
-    state = build_state(setup_for(method, backbone, max_epochs=150), params, 3, len(eight))
     inputs = inputs_for(method, backbone, eight)
+    state = build_state(setup_for(method, backbone, max_epochs=150), params, 3, inputs)
     state.model.train()
     for _ in range(150):
         state.take_step(inputs, np.arange(len(eight)))
@@ -164,8 +164,8 @@ def test_the_seed_gives_the_head_its_first_values(method: str, backbone: Backbon
 def test_the_caller_may_stop_after_one_evaluation(
     method: str, backbone: Backbone, eight: Tokens
 ) -> None:
-    state = build_state(setup_for(method, backbone, max_epochs=5), start_of(method), 3, len(eight))
     inputs = inputs_for(method, backbone, eight)
+    state = build_state(setup_for(method, backbone, max_epochs=5), start_of(method), 3, inputs)
     evaluations = fit(state, inputs, inputs)
     first = next(evaluations)
     evaluations.close()
@@ -179,10 +179,10 @@ def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(
 ) -> None:
     setup = setup_for(method, backbone, max_epochs=5)
     proposal = proposal_for(method)
-    state = build_state(setup, proposal.params, 3, len(eight))
+    inputs = inputs_for(method, backbone, eight)
+    state = build_state(setup, proposal.params, 3, inputs)
     with torch.no_grad():
         next(p for p in state.model.parameters() if p.requires_grad).fill_(float("nan"))
-    inputs = inputs_for(method, backbone, eight)
     made = list(fit(state, inputs, inputs))
     assert [e.status for e in made] == ["diverged"]
     assert made[0].metrics == {}
@@ -236,11 +236,11 @@ def test_running_out_of_memory_is_reported_as_oom_with_what_was_reached(
     class Exhausted(Tokens):
         batches = 0
 
-        def batch(self, items: Any, length: int | None = None) -> Any:
+        def batch(self, items: Any, padding: str = "dynamic") -> Any:
             Exhausted.batches += 1
             if Exhausted.batches > 1:
                 raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-            return super().batch(items, length)
+            return super().batch(items, padding)
 
     scarce = Exhausted(eight.ids, eight.offsets, eight.labels, eight.pad_id, eight.max_length)
     made = list(reports(setup_for(method, backbone), proposal_for(method), scarce, eight))
@@ -252,7 +252,7 @@ def test_running_out_of_memory_is_reported_as_oom_with_what_was_reached(
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(tiny: Backbone, eight: Tokens) -> None:
     class Broken(Tokens):
-        def batch(self, items: Any, length: int | None = None) -> Any:
+        def batch(self, items: Any, padding: str = "dynamic") -> Any:
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     broken = Broken(eight.ids, eight.offsets, eight.labels, eight.pad_id, eight.max_length)
@@ -287,6 +287,7 @@ def test_a_merged_model_reads_tokens_and_has_the_names_of_a_plain_one(
 
 def test_a_state_knows_what_trains(backbone: Backbone, eight: Tokens) -> None:
     for method in NEURAL:
-        state = build_state(setup_for(method, backbone), start_of(method), 3, len(eight))
+        inputs = inputs_for(method, backbone, eight)
+        state = build_state(setup_for(method, backbone), start_of(method), 3, inputs)
         assert isinstance(state, TrainState)
         assert sum(p.numel() for p in state.trainable) > 0
