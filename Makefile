@@ -5,7 +5,8 @@ RESULTS ?= results
 RUN = .venv/bin/python run_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test test-fast test-faults test-faults-long report clean
+.PHONY: help setup demo check format test test-fast test-faults test-faults-long report bench \
+	bench-quick clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
@@ -53,6 +54,12 @@ report: setup ## write docs/example-report and the README's table from RESULTS, 
 	rm -f docs/example-report/figures/*.png
 	.venv/bin/python -m analysis $(RESULTS) --output docs/example-report > /dev/null
 	.venv/bin/python -m analysis.readme README.md docs/example-report/summary.md
+
+bench: setup ## measure beside peers and write benchmarks/RESULTS.md; half an hour of a quiet machine
+	.venv/bin/python -m benchmarks
+
+bench-quick: setup ## a little of each benchmark, to see that it runs; its figures mean nothing
+	.venv/bin/python -m benchmarks --quick
 
 test-fast: setup ## the tests that need no Ray, under two minutes
 	.venv/bin/pytest -m "not slow and not gpu"

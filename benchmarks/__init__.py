@@ -1,0 +1,1 @@
+"""Benchmarks beside peers: every figure is a ratio, measured in turn in one run."""

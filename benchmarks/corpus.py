@@ -1,0 +1,45 @@
+"""The real data of the benchmarks: Rotten Tomatoes and SST-2 from the local mirror."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from tune_sentiment.backbone import Backbone, load_backbone
+from tune_sentiment.data import load_train_val, mirror_folder
+from tune_sentiment.datasets_table import dataset_named
+from tune_sentiment.errors import UsageError
+from tune_sentiment.splits import Split
+from tune_sentiment.tokens import Tokens, tokenise
+
+MODEL = "minilm"
+MAX_LENGTH = 512
+SEED = 42
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A data set's training and validation texts, as texts and as tokens."""
+
+    name: str
+    backbone: Backbone
+    train: Split
+    validation: Split
+    train_tokens: Tokens
+    validation_tokens: Tokens
+
+
+@cache
+def corpus(name: str, train_samples: int) -> Corpus:
+    """A stratified subset of a data set.
+
+    Raises:
+        UsageError: If there is no local mirror.
+    """
+    mirror = mirror_folder(None)
+    if mirror is None:
+        raise UsageError("the benchmarks read real data: set TUNE_SENTIMENT_DATA to its folder")
+    backbone = load_backbone(MODEL)
+    train, validation = load_train_val(
+        dataset_named(name), mirror=mirror, train_samples=train_samples, seed=SEED
+    )
+    tokens = [tokenise(backbone, s.texts, s.labels, MAX_LENGTH) for s in (train, validation)]
+    return Corpus(name, backbone, train, validation, *tokens)

@@ -1,0 +1,1 @@
+"""What a user would run instead, configured from each project's own documentation."""

@@ -1,0 +1,90 @@
+"""RESULTS.md, from the records that the benchmarks left."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+HERE = Path(__file__).resolve().parent
+RECORDS = HERE / "records"
+RESULTS = HERE / "RESULTS.md"
+HEADERS = ("what", "beside", "ratio", "interval", "rounds", "target", "limit_fraction", "note")
+TITLES = {
+    "frozen_sweep": "Frozen features, computed once",
+    "step_rate": "One training",
+    "trial_tax": "What a search spends around its trials",
+}
+INTRODUCTION = """# Benchmarks
+
+Every figure is a ratio: **the peer's cost over ours**, so 2.0 means that the peer needs twice as
+long. In each round every side runs once, in the next one backwards, all on one machine. The ratio
+is the median of the rounds' ratios; its interval spans the smallest and the largest of them, which
+covers the median with probability 1 - 2^(1 - rounds). "ours again" is the null row: the same code
+on both sides, which should be 1.00. `limit_fraction` is the least time that the arithmetic could
+take on this machine (matrix products of the encoder on real tokens, at the speed of a large
+single-precision matrix product measured beside it) over our time.
+
+`make bench` writes this file; each benchmark's docstring says what it runs, and `peers/` holds what
+it is compared with, set as each project's own documentation shows it. A better setting of a peer is
+welcome.
+"""
+
+
+def write(path: Path = RESULTS, records: Path = RECORDS) -> None:
+    """Write the tables of all records."""
+    parts = [INTRODUCTION]
+    for name, title in TITLES.items():
+        file = records / f"{name}.json"
+        parts.append(f"## {title} (`{name}`)\n")
+        parts.append(section(json.loads(file.read_text())) if file.exists() else "Not run.\n")
+    path.write_text("\n".join(parts).rstrip() + "\n")
+
+
+def section(record: dict[str, Any]) -> str:
+    """One benchmark's table, and where it was run."""
+    rows = [_cells(row) for row in record["rows"]]
+    used = [i for i in range(len(HEADERS)) if any(row[i] for row in rows)]
+    table = tabulate(
+        [[row[i] for i in used] for row in rows],
+        headers=[HEADERS[i] for i in used],
+        tablefmt="github",
+        disable_numparse=True,
+    )
+    return f"{table}\n\n{_circumstances(record['circumstances'])}\n"
+
+
+def _cells(row: dict[str, Any]) -> Sequence[str]:
+    if "missing" in row:
+        return [row["what"], row["peer"], "", "", "", "", "", f"not run: {row['missing']}"]
+    if "value" in row:
+        met = "met" if row["is_met"] else "missed"
+        return [row["what"], row["peer"], "", "", "", met, "", row["value"]]
+    target = row.get("target")
+    met = "" if target is None else f"{target:.3g}, {'met' if row['ratio'] >= target else 'missed'}"
+    limit = row.get("limit_fraction")
+    return [
+        row["what"],
+        row["peer"],
+        f"{row['ratio']:.2f}",
+        f"{row['low']:.2f} to {row['high']:.2f}",
+        str(row["rounds"]),
+        met,
+        "" if limit is None else f"{limit:.2f}",
+        row.get("note", ""),
+    ]
+
+
+def _circumstances(found: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return (
+        f"{found['time'][:10]}, commit {found['commit']}, {found['device']}, "
+        f"{found['cores']} cores, load {found['load'][0]} before, "
+        f"matrix product {found['sgemm_gflops']:.0f} GFLOP/s; "
+        f"Python {found['python']}, {versions}."
+    )
+
+
+if __name__ == "__main__":
+    write()

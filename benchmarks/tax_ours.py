@@ -1,0 +1,73 @@
+"""Our side of the trial tax: the product's own search over trials of nothing."""
+
+import contextlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune as domains
+
+from benchmarks.nothing import NAME, NoFeatures
+from tune_sentiment import tuner
+from tune_sentiment.config import Resources, StudyConfig
+from tune_sentiment.datasets_table import dataset_named
+from tune_sentiment.environment import set_environment
+from tune_sentiment.session import ray_session
+from tune_sentiment.source import Source
+from tune_sentiment.space import SearchSpace
+from tune_sentiment.study import open_folder, resolve
+
+
+class NoInputs:
+    """What ``Inputs`` is to a search, with nothing in it."""
+
+    def __init__(self) -> None:
+        self.made = ray.put(NoFeatures.make())
+
+    def references(self, method: Any) -> dict[str, list[Any]]:
+        """The trainable's arguments."""
+        return {"train": [self.made], "validation": [self.made]}
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def main(asked: dict[str, Any]) -> dict[str, float]:
+    """Seconds of a first part and of the rest of a search, and the driver's memory after each."""
+    set_environment()
+    spec = dataset_named("demo")
+    source = Source.find(spec, "tiny", mirror=None, seed=0, wants_gpu=False)
+    space = SearchSpace(method=NAME, params={"x": domains.uniform(0, 1)})
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as results, ray_session(Resources()):
+        inputs: Any = NoInputs()
+        for name, trials in (("first", asked["first"]), ("all", asked["trials"])):
+            config = StudyConfig(
+                method=NAME,
+                dataset="demo",
+                trials=trials,
+                fixed={"seconds": asked["seconds"]},
+                confirm_seeds=0,
+            )
+            study = resolve(config, space, source)
+            folder = open_folder(study, Path(results))
+            started = time.perf_counter()
+            tuner.run(study, folder, inputs, Resources())
+            found[f"{name}_seconds"] = time.perf_counter() - started
+            found[f"{name}_bytes"] = resident_bytes()
+            found[f"{name}_trials"] = len(folder.trials())
+    return found
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(sys.stderr):
+        made = main(json.loads(sys.argv[1]))
+    print(json.dumps(made))
