@@ -45,7 +45,7 @@ def main(asked: dict[str, Any]) -> dict[str, float]:
     set_environment()
     spec = dataset_named("demo")
     source = Source.find(spec, "tiny", mirror=None, seed=0, wants_gpu=False)
-    space = SearchSpace(method=NAME, params={"x": domains.uniform(0, 1)})
+    space = SearchSpace(method=NAME, params={"x": domains.uniform(0, 1)}, start=[{"x": 0.5}])
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as results, ray_session(Resources()):
         inputs: Any = NoInputs()
