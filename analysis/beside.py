@@ -27,12 +27,18 @@ def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     entries = [e for e in PUBLISHED if e.dataset == about["dataset"]]
     ours = about["comparison_of"]
     is_whole = ours.get("train_samples") is None and ours.get("max_length") in (None, FULL_LENGTH)
-    same = published_for(str(about["dataset"]), str(about["model"])) if is_whole else []
+    same = published_for(str(about["dataset"]), str(about["model"]))
     compared = sides(studies)
     rows = []
     for entry in entries:
         side = next((s for s in compared if s.study.method == entry.method), None)
-        ours, expected, says = _ours(entry, side if entry in same else None)
+        ours, expected, says = (
+            _not(f"another model, {entry.model}")
+            if entry not in same
+            else _ours(entry, side)
+            if is_whole
+            else _not("a part of the data")
+        )
         rows.append(
             {
                 "report": entry.report,
@@ -48,14 +54,19 @@ def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _not(why: str) -> tuple[str, str, str]:
+    return readable.NOT_MEASURED, readable.NOT_MEASURED, f"{NOT_COMPARABLE}: {why}"
+
+
 def _ours(entry: Published, side: Side | None) -> tuple[str, str, str]:
+    if entry.split is None:
+        return _not("split not said")
+    if side is None:
+        return _not(f"no {entry.method} here")
     name = f"{entry.split}_{entry.metric}"
-    nothing = (readable.NOT_MEASURED, readable.NOT_MEASURED, NOT_COMPARABLE)
-    if side is None or entry.split is None:
-        return nothing
     values = [run[name] for run in side.study.confirmations if run.get(name) is not None]
     if not values:
-        return nothing
+        return _not("no such score here")
     ours, expected = readable.points(mean(values)), prediction_interval(values)
     if expected is None:
         return ours, readable.NOT_MEASURED, "one seed of ours: no interval"

@@ -28,7 +28,7 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[LoadedStudy]], pd.DataFrame]]] =
     "winners": ("Winners, and the commands that train them again", settings.winners),
     "importance": ("What decides a trial's score", importance),
     "sensitivity": ("Scores by hyperparameter, at the last common evaluation", sensitivity),
-    "published": ("Beside the lab reports, one seed each", beside.published),
+    "published": ("Beside five lab reports on DistilBERT, one seed each", beside.published),
     "questions": ("What the lab reports disagree about", beside.questions),
 }
 HALVES = ("What each method reached", "What it cost")

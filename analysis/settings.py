@@ -134,7 +134,10 @@ def hyperparameters(study: LoadedStudy, record: dict[str, Any]) -> dict[str, Any
 
 
 def replay(study: LoadedStudy, values: dict[str, Any]) -> str:
-    """The command that runs exactly one configuration of a study."""
+    """The command that runs exactly one configuration of a study.
+
+    Its results go to a folder of their own: beside the search they would be one more row.
+    """
     about = study.description
     asked = about.get("asked") or {}
     words = ["--method", study.method, "--dataset", str(asked.get("dataset", about["dataset"]))]
@@ -148,6 +151,7 @@ def replay(study: LoadedStudy, values: dict[str, Any]) -> str:
         "max_length": about["comparison_of"].get("max_length"),
         "metric": about["metric"],
         "seed": about["seed"],
+        "confirm_seeds": None if study.is_deterministic else len(study.scored) or None,
         **{name: asked.get(name) for name in ("padding", "precision")},
     }
     columns = about.get("columns") or {}
@@ -157,6 +161,7 @@ def replay(study: LoadedStudy, values: dict[str, Any]) -> str:
         if value is not None and value != DEFAULTS.get(name):
             flag = f"--{name.replace('_', '-')}"
             words += [flag] if value is True else [flag, str(value)]
+    words += ["--results", "replay"]
     return f"python run_search.py {shlex.join(words)}"
 
 

@@ -258,14 +258,17 @@ def test_published_scores_are_compared_for_the_same_model_and_data_only(tmp_path
     assert (test_row["ours"], test_row["published"]) == ("83.0", "84.0")
     assert test_row["says"] == "as expected of another seed"
     unsaid = table[(table["report"] == "002") & (table["method"] == "lora")].iloc[0]
-    assert (unsaid["score"], unsaid["says"]) == ("split not said: accuracy", "not comparable")
+    assert (unsaid["score"], unsaid["says"]) == (
+        "split not said: accuracy",
+        "not comparable: split not said",
+    )
     far = write(tmp_path, "lora", MANY, [0.70, 0.701, 0.702], **same, name="far", comparison="e")
     rows = published([far])
     mine = rows[(rows["report"] == "000") & (rows["score"] == "test accuracy")]
     assert "outside" in set(mine["says"])
     subset = {"comparison_of": {"train_samples": 100}, "name": "subset", "comparison": "d"}
     other = write(tmp_path, "lora", MANY, [0.8, 0.8], **same, **subset)
-    assert set(published([other])["says"]) == {"not comparable"}
+    assert set(published([other])["says"]) == {"not comparable: a part of the data"}
     answers = questions([made]).set_index("question")["answer"]
     assert answers.iloc[-1] == "not measured here"
     assert pd.Series(answers).str.len().min() > 5

@@ -180,6 +180,8 @@ def test_a_winners_command_runs_exactly_its_configuration(lora: LoadedStudy) -> 
     assert found["configuration"] == "lr=0.0001, rank=8"
     command = "--method lora --dataset demo --model tiny --fix lr=0.0001 --fix rank=8 --trials 1"
     assert f"{command} --max-epochs 3" in found["command"]
+    assert "--confirm-seeds 3 " in found["command"]
+    assert found["command"].endswith("--results replay")
 
 
 def test_run_times_are_by_padding_and_device(lora: LoadedStudy) -> None:
