@@ -1,6 +1,27 @@
-"""The peak memory of one trial in a process that runs many, one after the other."""
+"""The memory of one trial in a process that runs many, one after the other."""
 
+import gc
+from functools import cache
 from pathlib import Path
+
+
+def free_memory(device: str) -> None:
+    """Free what a training left behind."""
+    gc.collect()
+    _set_libraries_aside()
+    if device != "cpu":
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+@cache
+def _set_libraries_aside() -> None:
+    """Once, when the first training has ended and every library is loaded.
+
+    The garbage collector would look through them after each training, for 0.2 s.
+    """
+    gc.freeze()
 
 
 def reset_peak_memory(device: str) -> None:

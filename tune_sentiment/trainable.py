@@ -5,7 +5,6 @@ A report is what the driver needs to decide and to record: ``status``, ``evaluat
 """
 
 import contextlib
-import gc
 import math
 import sys
 import traceback
@@ -189,13 +188,15 @@ def run_trial(
     import torch
     from ray import tune
 
+    from tune_sentiment.memory import free_memory
+
     torch.set_num_threads(setup.num_threads)
-    gc.collect()  # what the actor's last trial left
-    if setup.device != "cpu":
-        torch.cuda.empty_cache()
     proposal = Proposal.from_dict(config)
     path = None if keep is None else keep / f"{proposal.key}.safetensors"
     training, validating = ray.get([train[0], validation[0]])
-    with contextlib.closing(reports(setup, proposal, training, validating, path)) as made:
-        for report in made:
-            tune.report(report)
+    try:
+        with contextlib.closing(reports(setup, proposal, training, validating, path)) as made:
+            for report in made:
+                tune.report(report)
+    finally:
+        free_memory(setup.device)
