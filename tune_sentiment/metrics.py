@@ -7,6 +7,7 @@ classes only. Names carry no split here; records and tables put ``val_`` or ``te
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -40,6 +41,16 @@ class Predictions:
         """How many classes there are to choose from."""
         return int(self.scores.shape[1])
 
+    @cached_property
+    def by_class(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Precision, recall and F1 of each class, ``[classes]``; 0 where nothing is divided by."""
+        from sklearn.metrics import precision_recall_fscore_support
+
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            self.labels, self.predicted, labels=range(self.num_classes), zero_division=0.0
+        )
+        return {"precision": precision, "recall": recall, "f1": f1}
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -57,18 +68,9 @@ def _accuracy(p: Predictions) -> float:
 
 def _from_counts(kind: Literal["precision", "recall", "f1"], *, macro: bool) -> Metric:
     def fn(p: Predictions) -> float | None:
-        from sklearn.metrics import precision_recall_fscore_support
-
-        if not macro and p.num_classes != 2:
-            return None
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            p.labels,
-            p.predicted,
-            labels=list(range(p.num_classes)) if macro else [1],
-            average="macro",
-            zero_division=0.0,
-        )
-        return float({"precision": precision, "recall": recall, "f1": f1}[kind])
+        if macro:
+            return float(p.by_class[kind].mean())
+        return float(p.by_class[kind][1]) if p.num_classes == 2 else None
 
     return Metric(fn, "max", needs_two_classes=not macro)
 
