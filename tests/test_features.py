@@ -7,7 +7,7 @@ import torch
 from tests.conftest import BAD, GOOD
 from tune_sentiment import features as module
 from tune_sentiment.backbone import Backbone
-from tune_sentiment.features import frozen_features
+from tune_sentiment.features import cached_features, frozen_features
 from tune_sentiment.tokens import tokenise
 
 
@@ -36,9 +36,12 @@ def test_the_second_study_reads_the_first_ones_features(
         raise AssertionError("computed again")
 
     monkeypatch.setattr(module, "_compute", computed_again)
-    second = frozen_features(tiny, tokens, "cpu")
-    for name in module.POOLINGS:
-        np.testing.assert_array_equal(first.pooled[name], second.pooled[name])
-    assert (first.seconds, first.num_encoder_params) == (second.seconds, second.num_encoder_params)
+    for second in (frozen_features(tiny, tokens, "cpu"), cached_features(tiny, tokens)):
+        assert second is not None
+        for name in module.POOLINGS:
+            np.testing.assert_array_equal(first.pooled[name], second.pooled[name])
+        assert second.seconds == first.seconds
+        assert second.num_encoder_params == first.num_encoder_params
+    assert cached_features(tiny, tokenise(tiny, BAD, np.array([1, 0, 1, 0]), 32)) is None
     with pytest.raises(AssertionError, match="computed again"):
         frozen_features(tiny, tokenise(tiny, BAD, np.array([1, 0, 1, 0]), 32), "cpu")

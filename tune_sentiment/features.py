@@ -62,17 +62,26 @@ class Features:
         return {"inputs_embeds": torch.from_numpy(self.pooled["cls"][items][:, None])}
 
 
-def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Features:
-    """The features of every text, computed in fp32 or read from the cache."""
+def cached_features(backbone: "Backbone", tokens: Tokens) -> Features | None:
+    """The features of every text as an earlier study left them here; ``None`` if none did."""
     from safetensors import safe_open
+
+    path = _cache_file(backbone, tokens)
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="numpy") as stored:
+        pooled = {name: stored.get_tensor(name) for name in POOLINGS}
+        kept = stored.metadata()
+    return Features(pooled, tokens.labels, float(kept["seconds"]), int(kept["encoder_params"]))
+
+
+def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Features:
+    """The features of every text, read from the cache or computed in fp32 and left there."""
     from safetensors.numpy import save_file
 
-    path = cache_folder() / f"features-{_content_hash(backbone, tokens)}.safetensors"
-    if path.is_file():
-        with safe_open(path, framework="numpy") as stored:
-            pooled = {name: stored.get_tensor(name) for name in POOLINGS}
-            kept = stored.metadata()
-        return Features(pooled, tokens.labels, float(kept["seconds"]), int(kept["encoder_params"]))
+    if (kept_before := cached_features(backbone, tokens)) is not None:
+        return kept_before
+    path = _cache_file(backbone, tokens)
     started = time.perf_counter()
     pooled, encoder_params = _compute(backbone, tokens, device)
     seconds = time.perf_counter() - started
@@ -84,11 +93,11 @@ def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Featur
     return Features(pooled, tokens.labels, seconds, encoder_params)
 
 
-def _content_hash(backbone: "Backbone", tokens: Tokens) -> str:
+def _cache_file(backbone: "Backbone", tokens: Tokens) -> Path:
     content = hashlib.sha256(f"{FEATURES_VERSION}:{backbone.fingerprint}".encode())
     content.update(tokens.ids.tobytes())
     content.update(tokens.offsets.tobytes())
-    return content.hexdigest()[:24]
+    return cache_folder() / f"features-{content.hexdigest()[:24]}.safetensors"
 
 
 def _compute(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -18,6 +18,9 @@ from tune_sentiment.methods import Method
 from tune_sentiment.signals import listen
 from tune_sentiment.slots import Machine, Slots
 from tune_sentiment.splits import Split
+
+if TYPE_CHECKING:
+    from tune_sentiment.tokens import Tokens
 
 OBJECT_STORE_BYTES = 1 << 30
 
@@ -74,13 +77,6 @@ def whole_node(device: str) -> Slots:
     return Slots(1, machine().cores, 0.0 if device == "cpu" else 1.0)
 
 
-def tokenised(backbone: Backbone, split: Split, max_length: int) -> Any:
-    """A split's tokens; runs in a worker."""
-    from tune_sentiment.tokens import tokenise
-
-    return tokenise(backbone, split.texts, split.labels, max_length)
-
-
 def featurised(backbone: Backbone, tokens: Any, device: str, num_threads: int) -> Any:
     """A split's frozen features; runs in a worker."""
     import torch
@@ -108,13 +104,23 @@ class SharedInputs:
     device: str
 
     @cached_property
+    def _made_tokens(self) -> "Tokens":
+        from tune_sentiment.tokens import tokenise
+
+        return tokenise(self.backbone, self.split.texts, self.split.labels, self.max_length)
+
+    @cached_property
     def tokens(self) -> Any:
         """Reference to ``Tokens``."""
-        return remotely(tokenised, Slots(1, 1, 0.0), self.backbone, self.split, self.max_length)
+        return ray.put(self._made_tokens)
 
     @cached_property
     def features(self) -> Any:
-        """Reference to ``Features``."""
+        """Reference to ``Features``; computed in a worker where none are kept here."""
+        from tune_sentiment.features import cached_features
+
+        if (kept := cached_features(self.backbone, self._made_tokens)) is not None:
+            return ray.put(kept)
         slots = whole_node(self.device)
         return remotely(featurised, slots, self.backbone, self.tokens, self.device, slots.cpus)
 
