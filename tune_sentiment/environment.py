@@ -8,6 +8,7 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # Progress shows what happens
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # no snapshots of all trials: nothing reads them
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a stopped trial may be busy; Tune would lose its slot
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would return as if the study had ended
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
