@@ -5,11 +5,22 @@ Matrix products of the encoder alone are counted, on real tokens alone; what lie
 products of the same size where a weight trains, one where only gradients pass through.
 """
 
+from tune_sentiment.backbone import Backbone
 from tune_sentiment.structure import layers_of
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.trial_setup import TrialSetup, build_model
 
 STAGES = (("q", "k", "v"), ("out",), ("ff_in",), ("ff_out",))  # each reads the one before
+
+
+def encoding_flops(backbone: Backbone, tokens: Tokens) -> float:
+    """Floating-point operations of one forward pass of the encoder over these tokens."""
+    model = backbone.classifier(("0", "1"))
+    layers = layers_of(model)
+    names = [getattr(layer, role) for layer in layers for stage in STAGES for role in stage]
+    weights = sum(model.get_submodule(name).weight.numel() for name in names)
+    scores = 4 * model.config.hidden_size * len(layers) * float((tokens.lengths**2).sum())
+    return 2 * weights * int(tokens.lengths.sum()) + scores
 
 
 def training_flops(setup: TrialSetup, params: dict[str, object], tokens: Tokens) -> float:

@@ -15,6 +15,7 @@ TITLES = {
     "frozen_sweep": "Frozen features, computed once",
     "step_rate": "One training",
     "trial_tax": "What a search spends around its trials",
+    "agreement": "The same answers",
 }
 INTRODUCTION = """# Benchmarks
 
@@ -59,7 +60,7 @@ def _cells(row: dict[str, Any]) -> Sequence[str]:
     if "missing" in row:
         return [row["what"], row["peer"], "", "", "", "", "", f"not run: {row['missing']}"]
     if "value" in row:
-        met = "met" if row["is_met"] else "missed"
+        met = {True: "met", False: "missed", None: "open"}[row["is_met"]] if row["peer"] else ""
         return [row["what"], row["peer"], "", "", "", met, "", row["value"]]
     target = row.get("target")
     met = "" if target is None else f"{target:.3g}, {'met' if row['ratio'] >= target else 'missed'}"

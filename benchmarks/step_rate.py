@@ -84,7 +84,9 @@ def _compare(
     )
 
 
-def setup_for(method: str, data: Corpus, padding: str = StudyConfig.padding) -> TrialSetup:
+def setup_for(
+    method: str, data: Corpus, padding: str = StudyConfig.padding, max_epochs: int = 1
+) -> TrialSetup:
     """What a search would give its trials."""
     return TrialSetup(
         method=method,
@@ -92,7 +94,7 @@ def setup_for(method: str, data: Corpus, padding: str = StudyConfig.padding) -> 
         classes=("negative", "positive"),
         metric="val_accuracy",
         plan={
-            "max_epochs": 1,
+            "max_epochs": max_epochs,
             "evaluations_per_epoch": 1,
             "padding": padding,
             "precision": "fp32",

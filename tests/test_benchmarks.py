@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from benchmarks import results
-from benchmarks.floors import training_flops
+from benchmarks.floors import encoding_flops, training_flops
 from benchmarks.harness import OURS, Rounds, measure, missing
+from benchmarks.trial_tax import Pair
 from tests.conftest import CHECKOUT
 from tests.methods.test_contract import setup_for, start_of
 from tune_sentiment.backbone import Backbone
+from tune_sentiment.provenance import cores
 from tune_sentiment.tokens import Tokens
 
 
@@ -78,9 +80,25 @@ def test_the_floor_counts_each_product_by_hand(method: str, tiny: Backbone, eigh
     else:  # the first layer's q, k and v read embeddings, which need no gradient
         inserted = 2 * 2 * 4 * width  # A and B of q and v
         products = 2 * weights - 3 * width * width + inserted * (3 * layers - 1)
-    scores = 3 * 4 * width * layers * int(np.square(eight.lengths).sum())
-    expected = 2 * products * int(eight.lengths.sum()) + scores
-    assert training_flops(setup_for(method, tiny), params, eight) == expected
+    count, scores = int(eight.lengths.sum()), 4 * width * layers * np.square(eight.lengths).sum()
+    assert (
+        training_flops(setup_for(method, tiny), params, eight) == 2 * products * count + 3 * scores
+    )
+    assert encoding_flops(tiny, eight) == 2 * weights * count + scores
+
+
+def test_what_a_study_costs_is_told_apart_from_what_a_trial_costs() -> None:
+    start, each = 5.0, 1.02
+    found = {
+        "first_seconds": start + 4 * each / cores(),
+        "all_seconds": start + 40 * each / cores(),
+        "first_bytes": 1e6,
+        "all_bytes": 5e6,
+    }
+    pair = Pair(1.0, 4, 40, found)
+    assert pair.marginal * cores() == pytest.approx(0.02)
+    assert pair.start == pytest.approx(start)
+    assert pair.grown == 1e5
 
 
 @pytest.mark.data

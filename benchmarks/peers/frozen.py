@@ -42,11 +42,10 @@ def encode(model: Any, tokenizer: Any, split: Split) -> dict[str, np.ndarray]:
     return {name: torch.cat(parts).numpy() for name, parts in kept.items()}
 
 
-def svm_accuracy(params: dict[str, Any], train: Encoded, validation: Encoded) -> float:
+def svm(params: dict[str, Any], train: Encoded) -> Any:
     """One linear SVM."""
     machine = make_pipeline(StandardScaler(), LinearSVC(C=params["C"], dual=False, max_iter=1000))
-    machine.fit(train[0][params["pooling"]], train[1])
-    return float(machine.score(validation[0][params["pooling"]], validation[1]))
+    return machine.fit(train[0][params["pooling"]], train[1])
 
 
 def head_accuracy(
@@ -117,7 +116,8 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         def objective(trial: optuna.Trial, method: str = method) -> float:
             params = {"pooling": "cls", **suggested(trial, method)}
             if method == "svm":
-                return svm_accuracy(params, train, validation)
+                machine = svm(params, train)
+                return float(machine.score(validation[0][params["pooling"]], validation[1]))
             return head_accuracy(
                 params, train, validation, head, asked["max_epochs"], asked["seed"]
             )
