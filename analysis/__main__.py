@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.contents import load_whole
-from analysis.load import LoadedStudy, by_comparison, load_studies
+from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import heading
 from analysis.settings import grid
 
@@ -26,15 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="validate every record instead")
     parser.add_argument("--output", type=Path, help="folder of the report, else the first results")
     args = parser.parse_args(argv)
-    if args.check:
-        return _check(args.results)
     gaps: list[str] = []
     studies = load_whole(args.results, gaps)
-    for gap in gaps:
-        print(f"warning: {gap}", file=sys.stderr)
+    if not args.check:
+        for gap in gaps:
+            print(f"warning: {gap}", file=sys.stderr)
     if not studies:
         print(f"error: no study under {' '.join(map(str, args.results))}", file=sys.stderr)
         return 2
+    if args.check:
+        return _check(studies, gaps)
     if args.table:
         print("\n\n".join(_alone(studies, args.table, args.format)))
         return 0
@@ -70,17 +71,13 @@ def _alone(studies: Sequence[LoadedStudy], name: str, form: str) -> list[str]:
     return shown
 
 
-def _check(results: Sequence[Path]) -> int:
+def _check(studies: Sequence[LoadedStudy], gaps: Sequence[str]) -> int:
     from analysis.validate import problems
 
-    if not load_studies(results):
-        print(f"error: no study under {' '.join(map(str, results))}", file=sys.stderr)
-        return 2
-    found = problems(results)
+    found = [*gaps, *problems(studies)]
     for problem in found:
         print(problem)
-    studies = len(load_studies(results))
-    print(f"{studies} studies, {len(found)} problems")
+    print(f"{len(studies)} studies, {len(found)} problems")
     return 1 if found else 0
 
 

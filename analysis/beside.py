@@ -25,20 +25,19 @@ def published(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     """
     about = studies[0].description
     entries = [e for e in PUBLISHED if e.dataset == about["dataset"]]
-    ours = about["comparison_of"]
-    is_whole = ours.get("train_samples") is None and ours.get("max_length") in (None, FULL_LENGTH)
+    data = about["comparison_of"]
+    is_whole = data.get("train_samples") is None and data.get("max_length") in (None, FULL_LENGTH)
     same = published_for(str(about["dataset"]), str(about["model"]))
     compared = sides(studies)
     rows = []
     for entry in entries:
         side = next((s for s in compared if s.study.method == entry.method), None)
-        ours, expected, says = (
-            _not(f"another model, {entry.model}")
-            if entry not in same
-            else _ours(entry, side)
-            if is_whole
-            else _not("a part of the data")
-        )
+        if entry not in same:
+            ours, expected, says = _not(f"another model, {entry.model}")
+        elif not is_whole:
+            ours, expected, says = _not("a part of the data")
+        else:
+            ours, expected, says = _ours(entry, side)
         rows.append(
             {
                 "report": entry.report,

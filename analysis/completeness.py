@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_sentiment.durable import read_json
+from tune_sentiment.ledger import SELECTION
 
 if TYPE_CHECKING:
     from analysis.load import LoadedStudy
@@ -23,20 +23,20 @@ def contradictions(study: "LoadedStudy") -> list[str]:
 
 
 def _lost_trials(study: "LoadedStudy") -> list[str]:
-    path = study.path / "selection.json"
+    path = study.path / SELECTION
     if not path.exists():
         return [f"{path} is missing: the winner is worked out again"] if study.runs else []
-    try:
-        stored = read_json(path)
-        named, winner = set(stored["trials"]), stored["winner"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return [f"{path} cannot be read: the winner is worked out again"]
+    if study.selection is None:  # it could not be read, which is told
+        return []
+    winner, named = {study.selection["winner"]}, study.selection["trials"]
     there = {trial["key"] for trial in study.trials}
-    found = (
-        [f"{study.path}: the confirmed trial {winner} has no record"] if winner not in there else []
-    )
-    lost = sorted(named - there - {winner})
-    return [*found, *_told(lost, f"{study.path}: no records of trials that were chosen from")]
+    return [
+        *_told(sorted(winner - there), f"{study.path}: no record of the confirmed trial"),
+        *_told(
+            sorted(named - there - winner),
+            f"{study.path}: no records of trials that were chosen from",
+        ),
+    ]
 
 
 def _lost_runs(study: "LoadedStudy") -> list[str]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.durable import read_json
+from tune_sentiment.ledger import SELECTION
 
 FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", "trials", "winner"}
-FILES = {"selection.json", "study.json", "test-openings.jsonl", "texts.parquet"}
+FILES = {SELECTION, "study.json", "test-openings.jsonl", "texts.parquet"}
 REPORT = {"figures", "report.html", "report.md", "summary.md"}
 KNOWN = FOLDERS | FILES | REPORT
 SUFFIXES = {
@@ -17,11 +18,19 @@ SUFFIXES = {
 }
 
 
-def chosen(folder: Path) -> str | None:
-    """Key of the trial that was confirmed; ``None`` if the ledger does not say."""
+def selection(folder: Path, gaps: list[str]) -> dict[str, Any] | None:
+    """``winner``, the key of the trial that was confirmed, and ``trials``, those there were then.
+
+    ``None`` if there is none; what cannot be read is a gap.
+    """
+    path = folder / SELECTION
+    if not path.exists():
+        return None
     try:
-        return str(read_json(folder / "selection.json")["winner"])
+        stored = read_json(path)
+        return {"winner": str(stored["winner"]), "trials": {str(key) for key in stored["trials"]}}
     except (OSError, ValueError, KeyError, TypeError):
+        gaps.append(f"{path} cannot be read: the winner is worked out again")
         return None
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, json_to_distribution
 
 from analysis.completeness import contradictions
-from analysis.folder import chosen, openings, short, strangers
+from analysis.folder import openings, selection, short, strangers
 from analysis.schema import problems
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder
@@ -52,7 +52,8 @@ class LoadedStudy:
         runs: Records of all confirmation runs, by trial and seed.
         openings: What was noted each time that the test split was opened.
         path: The study's folder.
-        chosen: Key of the trial that was confirmed, as the ledger says; ``None`` if it does not.
+        selection: Which trial was confirmed among which, as the ledger says; ``None`` if it does
+            not.
         gaps: What could not be read, in words.
     """
 
@@ -61,7 +62,7 @@ class LoadedStudy:
     runs: list[dict[str, Any]]
     openings: list[dict[str, Any]]
     path: Path
-    chosen: str | None = None
+    selection: Mapping[str, Any] | None = None
     gaps: list[str] = field(default_factory=list)
 
     @property
@@ -90,7 +91,8 @@ class LoadedStudy:
     @cached_property
     def winner(self) -> dict[str, Any] | None:
         """The trial that was confirmed; the best one as long as none was."""
-        named = next((trial for trial in self.trials if trial["key"] == self.chosen), None)
+        chosen = self.selection and self.selection["winner"]
+        named = next((trial for trial in self.trials if trial["key"] == chosen), None)
         found: dict[str, Any] | None = named or confirmed(
             self.trials,
             self.runs,
@@ -171,7 +173,8 @@ def load_study(folder: Path) -> LoadedStudy:
         raise ValueError(f"plan has not {' and '.join(PLANNED)}")
     if not {"train", "test"} <= set(description["splits"]):
         raise ValueError("its splits are not train, validation and test")
-    study = LoadedStudy(description, [], [], [], folder, chosen=chosen(folder))
+    gaps: list[str] = []
+    study = LoadedStudy(description, [], [], [], folder, selection(folder, gaps), gaps)
     study.trials.extend(_records(study, "trials"))
     study.trials.sort(key=lambda record: int(record["number"]))
     runs = _records(study, "confirm")

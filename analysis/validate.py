@@ -1,17 +1,16 @@
-"""``--check``: every gap of a results folder, by name."""
+"""``--check``: what is wrong with records that could be read, by name."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from analysis.contents import load_whole
+from analysis.load import LoadedStudy
 from analysis.schema import missing_fields
 from tune_sentiment.durable import read_json
 
 
-def problems(results: Iterable[Path]) -> list[str]:
-    """Everything in these folders that is not as the ledger writes it; empty if all is well."""
+def problems(studies: Iterable[LoadedStudy]) -> list[str]:
+    """Everything in these studies' records that is not as the ledger writes it."""
     found: list[str] = []
-    for study in load_whole(results, found):
+    for study in studies:
         for path in sorted([*study.path.glob("trials/*.json"), *study.path.glob("confirm/*.json")]):
             try:
                 stored = read_json(path)

@@ -38,7 +38,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a trial": (lambda f: (f / "trials" / "00003-k3.json").unlink(), "chosen from: k3"),
     "the winner": (
         lambda f: (f / "trials" / "00011-k11.json").write_text("{"),
-        "the confirmed trial k11 has no record",
+        "no record of the confirmed trial: k11",
     ),
     "the selection": (lambda f: (f / "selection.json").unlink(), "the winner is worked out again"),
     "a selection's content": (
