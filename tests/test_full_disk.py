@@ -77,7 +77,7 @@ def search(folder: StudyFolder) -> None:
         if key in ended:
             continue
         proposal = Proposal(number=number, key=key, origin="sampler", params={"lr": 0.1}, seed=1)
-        trial = SimpleNamespace(config=proposal.as_dict(), last_result={}, get_error=lambda: None)
+        trial = SimpleNamespace(config=proposal.as_dict(), last_result={}, error_file=None)
         recorder.on_trial_start(0, [], trial)
         for evaluation, score in enumerate(scores, start=1):
             result = {

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,9 +27,9 @@ class Kept:
             is_stopped=lambda key: key in stopped,
         )
 
-    def start(self, key: str = "k", error: str | None = None) -> Any:
+    def start(self, key: str = "k") -> Any:
         proposal = Proposal(number=0, key=key, origin="sampler", params={"lr": 0.1}, seed=1)
-        trial = SimpleNamespace(config=proposal.as_dict(), last_result={}, get_error=lambda: error)
+        trial = SimpleNamespace(config=proposal.as_dict(), last_result={}, error_file=None)
         self.recorder.on_trial_start(0, [], trial)
         return trial
 
@@ -133,18 +134,22 @@ def test_a_trial_that_diverged_at_once_has_null_metrics() -> None:
     assert kept.lines["k"][0]["objective"] is None
 
 
-def test_an_error_is_recorded_with_its_last_line() -> None:
+def test_an_error_is_recorded_with_its_last_line(tmp_path: Path) -> None:
     kept = Kept()
-    trial = kept.start(error="Traceback ...\nValueError: what went wrong\n")
+    trial = kept.start()
+    trial.error_file = tmp_path / "error.txt"
+    trial.error_file.write_text("Failure # 1\nTraceback ...\nValueError: what went wrong\n\n")
     kept.recorder.on_trial_error(0, [], trial)
     [record] = kept.records
     assert (record.status, record.error) == ("failed", "ValueError: what went wrong")
 
 
-def test_a_trial_whose_worker_never_came_up_has_failed_and_can_be_found() -> None:
+def test_a_trial_whose_worker_never_came_up_has_failed_and_can_be_found(tmp_path: Path) -> None:
     kept = Kept()
     proposal = Proposal(number=4, key="k", origin="sampler", params={"lr": 0.1}, seed=1)
-    trial = SimpleNamespace(config=proposal.as_dict(), get_error=lambda: "ActorDiedError: gone")
+    path = tmp_path / "error.txt"
+    path.write_text("ActorDiedError: gone")
+    trial = SimpleNamespace(config=proposal.as_dict(), error_file=path)
     kept.recorder.on_trial_error(0, [], trial)
     [record] = kept.records
     assert (record.status, record.error, record.number) == ("failed", "ActorDiedError: gone", 4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -99,8 +100,7 @@ class Recorder(Callback):
         with _escaping():
             training = self._training(trial)
             self.running.pop(training.proposal.key, None)
-            lines = str(trial.get_error() or "unknown error").strip().splitlines()
-            self._record(training, self._end_of(training) or "failed", lines[-1])
+            self._record(training, self._end_of(training) or "failed", _last_error(trial))
 
     def end(self, key: str, status: str, error: str) -> None:
         """Record a training that is to be left out from now on."""
@@ -125,6 +125,16 @@ class Recorder(Callback):
         self.write_record(*made)
         self.ended.add(training.proposal.key)
         del self.trainings[training.proposal.key]
+
+
+def _last_error(trial: Any) -> str:
+    """The last line of what Ray wrote of a trial's errors, here and at once.
+
+    Its own ``get_error`` reads a copy that is made every now and then.
+    """
+    path = Path(trial.error_file or "")
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    return next((line for line in reversed(lines) if line.strip()), "unknown error").strip()
 
 
 @contextmanager
