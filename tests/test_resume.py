@@ -67,6 +67,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     path.write_text("\n".join(["label\ttext", *rows]) + "\n", encoding="utf-8")
     arguments = ["--method", "full", "--dataset", str(path), "--model", "tiny"]
     arguments += ["--trials", str(TRIALS), "--max-epochs", "3", "--gpus-per-trial", "0"]
+    arguments += ["--confirm-seeds", "0"]
     arguments += ["--metric", "val_loss"]  # no two trials are equal in it, so ASHA ends some
     arguments += ["--results", str(tmp_path_factory.mktemp("results"))]
     studies, _, _ = plan(build_parser().parse_args(arguments))
@@ -98,7 +99,7 @@ def ended(folder: StudyFolder) -> tuple[list[dict[str, Any]], list[Any]]:
 @pytest.fixture(scope="module")
 def whole(study: Study, inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Cutting:
     folder = Cutting(open_folder(study, tmp_path_factory.mktemp("whole")).path)
-    tuner.run(study, folder, inputs, ONE_AT_A_TIME)
+    tuner.run([(study, folder)], inputs, ONE_AT_A_TIME)
     records = folder.trials()
     assert len(records) == TRIALS
     assert {record["status"] for record in records} == {"finished", "pruned"}
@@ -107,7 +108,7 @@ def whole(study: Study, inputs: Inputs, tmp_path_factory: pytest.TempPathFactory
 
 def run_until_cut(study: Study, folder: Cutting, inputs: Inputs) -> None:
     with pytest.raises(KeyboardInterrupt):
-        tuner.run(study, folder, inputs, ONE_AT_A_TIME)
+        tuner.run([(study, folder)], inputs, ONE_AT_A_TIME)
     gc.collect()  # the actors of the run that was cut, which a process takes with it
 
 
@@ -155,6 +156,6 @@ def assert_the_same_after(
     if is_before:
         shutil.rmtree(path / "ray", ignore_errors=True)
     folder = StudyFolder(path)
-    tuner.run(study, folder, inputs, ONE_AT_A_TIME)
+    tuner.run([(study, folder)], inputs, ONE_AT_A_TIME)
     assert ended(folder) == ended(whole)
     assert not list(folder.checkpoints.glob("*"))

@@ -63,6 +63,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_studies_of_one_command_share_the_runs_of_ray_tune(results: Path) -> None:
+    assert (study(results, "svm").path / "ray").is_dir()
+    assert not (study(results, "lora").path / "ray").exists()
+
+
 def test_it_ends_with_the_table_the_place_and_the_next_step(results: Path) -> None:
     lines = (results / "stdout.txt").read_text().splitlines()
     header = next(line for line in lines if line.startswith("| method"))

@@ -30,7 +30,7 @@ class Study:
             write_training=lambda made: self.trainings.update({made.proposal.key: made}),
             begun=[made for key, made in self.trainings.items() if key not in self.records],
         )
-        with self.supervisor.watch(recorder):
+        with self.supervisor.watch([recorder]):
             for key, pid in running.items():
                 made = Proposal(number=0, key=key, origin="sampler", params={}, seed=1)
                 trial = SimpleNamespace(config=made.as_dict(), last_result={"pid": pid})
@@ -52,7 +52,7 @@ def test_a_trial_that_dies_alone_after_it_was_killed_is_left_out() -> None:
     study = Study()
     study.dies(out_of_memory(11, 12), big=11, small=12)
     assert study.records == {}
-    assert study.supervisor.suspects(["big", "small"]) == {"big"}
+    assert study.supervisor.suspects("s", ["big", "small"]) == {"big"}
     study.dies(out_of_memory(21), big=21)
     assert list(study.records) == ["big"]
     assert study.records["big"].status == "oom"
@@ -64,13 +64,13 @@ def test_a_trial_that_was_killed_beside_greedier_ones_is_never_left_out_for_that
     for _ in range(2):
         study.dies(out_of_memory(12, 11), big=11, small=12)
     assert study.records == {}
-    assert study.supervisor.suspects(["big", "small"]) == {"small"}
+    assert study.supervisor.suspects("s", ["big", "small"]) == {"small"}
 
 
 def test_where_no_trial_is_named_all_are_suspects_until_one_dies_alone() -> None:
     study = Study()
     study.dies(RuntimeError("lost"), one=1, two=2)
-    assert study.supervisor.suspects(["one", "two", "three"]) == {"one", "two"}
+    assert study.supervisor.suspects("s", ["one", "two", "three"]) == {"one", "two"}
     study.dies(RuntimeError("lost"), one=3)
     assert {key: record.status for key, record in study.records.items()} == {"one": "failed"}
 
@@ -79,7 +79,7 @@ def test_runs_that_end_well_in_between_are_not_in_a_row() -> None:
     study = Study()
     for _ in range(MAX_FRUITLESS + 1):
         study.dies(RuntimeError("lost"), one=1, two=2)
-        with study.supervisor.watch(Recorder.__new__(Recorder)):
+        with study.supervisor.watch([]):
             pass
     assert study.records == {}
 
@@ -111,7 +111,7 @@ def test_what_the_user_must_mend_is_not_tried_again() -> None:
 def test_a_run_that_ends_well_says_nothing() -> None:
     study = Study()
     study.dies(RuntimeError("lost"), one=1)
-    with study.supervisor.watch(Recorder.__new__(Recorder)):
+    with study.supervisor.watch([]):
         pass
     assert not study.supervisor.has_died
     assert len(study.said) == 2

@@ -19,13 +19,13 @@ from tune_sentiment.lock import study_lock
 from tune_sentiment.progress import say
 from tune_sentiment.provenance import cores
 from tune_sentiment.splits import PHRASE_WORDS
-from tune_sentiment.study import Study, open_folder
+from tune_sentiment.study import Study
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def search(studies: Sequence[Study], resources: Resources, results: Path) -> None:
-    """Run what is missing of each study, and confirm its winner.
+    """Run what is missing of each study, confirm its winner, then open the test split.
 
     Starts nothing when every study is complete.
     """
@@ -67,11 +67,10 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
             say(warning)
         for study, folder in todo:
             say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
-        for study, folder in todo:
-            with _disk_errors(folder):
-                open_folder(study, results)
-                tuner.run(study, folder, inputs, resources)
-                confirm.confirm(study, folder, inputs, resources)
+        with _disk_errors(results):
+            tuner.run(todo, inputs, resources)
+            for study, folder in todo:
+                confirm.finish(study, folder, inputs)
 
 
 def _tidy_complete(folder: StudyFolder) -> None:
@@ -82,7 +81,7 @@ def _tidy_complete(folder: StudyFolder) -> None:
 
 
 @contextmanager
-def _disk_errors(folder: StudyFolder) -> Generator[None, None, None]:
+def _disk_errors(results: Path) -> Generator[None, None, None]:
     """Say in one line that the disk takes no more.
 
     Raises:
@@ -96,7 +95,7 @@ def _disk_errors(folder: StudyFolder) -> Generator[None, None, None]:
         if not said:
             raise
         raise StartError(
-            f"cannot write in {folder.path}: {said[0]}. Everything that ended before is kept; the "
+            f"cannot write in {results}: {said[0]}. Everything that ended before is kept; the "
             "same command goes on once there is room"
         ) from error
 

@@ -5,7 +5,6 @@ The only file that loads test texts with their labels.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +12,35 @@ import numpy as np
 import ray
 
 from tune_sentiment import inference
-from tune_sentiment.config import Resources
 from tune_sentiment.confirm_plan import (
     best_run,
-    decide,
     is_kept,
-    is_lost,
     is_unscored,
     known_runs,
-    screening,
     winner_runs,
 )
 from tune_sentiment.data import load_test
-from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
-from tune_sentiment.recorder import Recorder
-from tune_sentiment.records import TrialRecord, flat
 from tune_sentiment.session import SharedInputs, remotely, whole_node
 from tune_sentiment.splits import check_unchanged
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import TrialSetup
-from tune_sentiment.tuner import run_fixed
 from tune_sentiment.winner import export, load_classifier
 from tune_sentiment.workload import Inputs, trial_setup
 
 READ_BACK_TOLERANCE = 0.01  # another device may round a few texts to the other side
 
 
-def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resources) -> None:
-    """Retrain the best trials, then the winner, open the test split, keep the winner's best run.
+def finish(study: Study, folder: StudyFolder, inputs: Inputs) -> None:
+    """Open the test split for the winner's runs, and keep the best of them.
 
-    Does nothing without a trial that could win, with ``confirm_seeds`` 0, or when everything is
-    recorded. The test split stays closed until every run has ended.
+    Does nothing without a winner, or when everything is recorded. The test split stays closed until
+    every run has ended.
     """
-    name, known = study.config.method, known_runs(folder)
-    asked = screening(study, folder)
-    missing = [run for run in asked if run.key not in known]
-    title = f"{name}: confirming the best trials"
-    _train(study, folder, inputs, resources, missing, len(asked), title)
-    decide(study, folder)
     known, wanted = known_runs(folder), winner_runs(study, folder)
-    missing = [run for run in wanted if run.key not in known or is_lost(known[run.key], folder)]
-    title = f"{name}: confirming the winner"
-    _train(study, folder, inputs, resources, missing, len(wanted), title)
-    known = known_runs(folder)
     if any(run.key not in known for run in wanted):
         return
     unscored = [known[run.key] for run in wanted if is_unscored(known[run.key])]
@@ -70,61 +52,6 @@ def confirm(study: Study, folder: StudyFolder, inputs: Inputs, resources: Resour
     folder.drop_tensors()
     for path in folder.checkpoints.glob("*-*"):  # of a winner that was overtaken
         folder.drop_checkpoints(path.name)
-
-
-def _train(
-    study: Study,
-    folder: StudyFolder,
-    inputs: Inputs,
-    resources: Resources,
-    missing: Sequence[Proposal],
-    planned: int,
-    title: str,
-) -> None:
-    """Train these runs; those that failed once more, for what failed may have been the machine."""
-    for _ in range(2):
-        if not missing:
-            return
-        keys = [run.key for run in missing]
-        run_fixed(
-            study,
-            folder,
-            inputs,
-            resources,
-            missing,
-            partial(_recorder, study, folder, keys),
-            planned=planned,
-            title=title,
-            storage=folder.path / "ray" / "confirm",
-            keep=folder.confirm.resolve(),
-        )
-        known = known_runs(folder)
-        missing = [r for r in missing if r.key in known and known[r.key]["status"] == "failed"]
-
-
-def _recorder(study: Study, folder: StudyFolder, missing: Sequence[str]) -> Recorder:
-    """A recorder of confirmation runs that knows those an earlier session left open."""
-
-    def write_record(record: TrialRecord, params: Mapping[str, Any]) -> None:
-        later = dict.fromkeys([*_test_names(), *inference.FIELDS])
-        trial_key = record.key.partition("-")[0]
-        folder.write_confirmation({**flat(record, params), "trial_key": trial_key, **later})
-        folder.drop_checkpoints(record.key)
-
-    known = known_runs(folder)
-    begun = folder.trainings(CONFIRMATIONS)
-    return Recorder(
-        study_id=study.id,
-        metric=study.config.metric,
-        defaults=study.defaults,
-        write_record=write_record,
-        write_training=lambda training: folder.write_training(training, CONFIRMATIONS),
-        begun=[t for t in begun if t.proposal.key in missing and t.proposal.key not in known],
-    )
-
-
-def _test_names() -> list[str]:
-    return [f.replace("val_", "test_") for f in TrialRecord.__annotations__ if f.startswith("val_")]
 
 
 def _open_test(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from ray.tune import Callback
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -48,11 +47,12 @@ class _Row:
     status: str = "running"
 
 
-class Progress(Callback):
-    """Follows trainings through Ray Tune's callbacks and shows them.
+class Progress:
+    """Follows the trainings of one stage of a study, as Ray Tune's callbacks tell of them.
 
     Args:
         title: Stands above the table.
+        method: Stands before each line.
         total: Trainings to come.
         evaluations: Evaluations of a training that nothing ends early.
         metric: Name of the searched metric.
@@ -66,6 +66,7 @@ class Progress(Callback):
         self,
         *,
         title: str,
+        method: str,
         total: int,
         evaluations: int,
         metric: str,
@@ -74,34 +75,17 @@ class Progress(Callback):
         is_stopped: Callable[[str], bool],
         console: Console | None = None,
     ) -> None:
-        self.title, self.total, self.evaluations = title, total, evaluations
+        self.title, self.method, self.total, self.evaluations = title, method, total, evaluations
         self.metric, self.searched, self.is_stopped = metric, searched, is_stopped
         self.noun = noun
         self.console = console or Console(stderr=True)
         self.rows: dict[str, _Row] = {}
-        self.live: Live | None = None
         self.started = time.monotonic()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy of every callback and never reads it."""
-        return {}
-
-    def __enter__(self) -> "Progress":
-        if self.console.is_terminal:
-            self.live = Live(console=self.console, get_renderable=self._table, refresh_per_second=2)
-            self.live.start()
-        else:
-            self.say(f"{self.title}: {self.total} to run")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.live is not None:
-            self.live.stop()
+    @property
+    def has_ended(self) -> bool:
+        """Whether every training has."""
+        return sum(row.seconds is not None for row in self.rows.values()) >= self.total
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -144,11 +128,11 @@ class Progress(Callback):
 
     def _ended(self, row: _Row) -> None:
         row.seconds = time.monotonic() - row.started
-        if self.live is None:
+        if not self.console.is_terminal:
             done = sum(row.seconds is not None for row in self.rows.values())
             self.say(
-                f"[{done}/{self.total}] {self.noun} {row.number} {row.status} after evaluation "
-                f"{row.evaluation} of {self.evaluations} · {self._value(row)} · "
+                f"{self.method} [{done}/{self.total}] {self.noun} {row.number} {row.status} "
+                f"after evaluation {row.evaluation} of {self.evaluations} · {self._value(row)} · "
                 f"{duration(row.seconds)} · {row.setting}"
             )
 
@@ -156,7 +140,8 @@ class Progress(Callback):
         known = row.objective is not None and row.objective == row.objective
         return f"{self.metric} {row.objective:.3f}" if known else f"{self.metric} -"
 
-    def _table(self) -> Group:
+    def table(self) -> Group:
+        """The trainings that run, and the last ones that ended."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in (self.noun, "status", "evaluation", self.metric, "seconds", "configuration"):
             table.add_column(heading, no_wrap=heading != "configuration")
@@ -178,3 +163,48 @@ class Progress(Callback):
         heading_row = Table.grid(padding=(0, 2))
         heading_row.add_row(title, ProgressBar(self.total, len(ended), width=40))
         return Group(heading_row, table)
+
+
+class Screen:
+    """Shows the stages that run: tables in a terminal, a line for each event elsewhere.
+
+    Args:
+        console: Where to write; standard error if not given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.shown: list[Progress] = []
+        self.live: Live | None = None
+
+    def __enter__(self) -> "Screen":
+        if self.console.is_terminal:
+            self.live = Live(
+                console=self.console, get_renderable=self._tables, refresh_per_second=2
+            )
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """A stage that begins; one that has ended leaves the live part, and its table stays."""
+        progress.console = self.console
+        progress.started = time.monotonic()
+        self.shown.append(progress)
+        if self.live is None:
+            progress.say(f"{progress.title}: {progress.total} to run")
+            return
+        for ended in [stage for stage in self.shown if stage.has_ended]:
+            self.shown.remove(ended)
+            self.console.print(ended.table())
+
+    def _tables(self) -> Group:
+        return Group(*(progress.table() for progress in self.shown))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -36,8 +36,9 @@ class Proposal:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Proposal":
-        """The proposal that ``as_dict`` wrote."""
-        return cls(**{**values, "repeats": tuple(values["repeats"])})
+        """The proposal that ``as_dict`` wrote, whatever else stands beside it."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**{**known, "repeats": tuple(values["repeats"])})
 
 
 def digest(value: object, length: int = 12) -> str:

@@ -6,7 +6,7 @@ worker, a node is lost at a bad moment. The ledger knows what was running then.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 from ray.exceptions import OutOfMemoryError, RayError
@@ -21,7 +21,7 @@ KILLED = re.compile(r"Selected to kill.*?\bpid=(\d+)")  # in the account of Ray'
 
 
 class Supervisor:
-    """Follows the runs of Ray Tune within one study.
+    """Follows the runs of Ray Tune within one command.
 
     Those that ran when Ray Tune died are suspects, or those among them whose workers Ray says it
     killed: the newest, not the greediest. The next run takes the suspects one by one, and one that
@@ -33,17 +33,20 @@ class Supervisor:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
-        self.losses: Counter[str] = Counter()
+        self.losses: Counter[tuple[str, str]] = Counter()  # by study and key
         self.fruitless = 0
         self.has_died = False
 
-    def suspects(self, open_keys: Iterable[str]) -> set[str]:
-        """Those of the open trainings that are to run one by one."""
-        return {key for key in open_keys if self.losses[key]}
+    def suspects(self, study_id: str, open_keys: Iterable[str]) -> set[str]:
+        """Those of a study's open trainings that are to run one by one."""
+        return {key for key in open_keys if self.losses[study_id, key]}
 
     @contextmanager
-    def watch(self, recorder: Recorder) -> Generator[None, None, None]:
+    def watch(self, recorders: Sequence[Recorder]) -> Generator[None, None, None]:
         """One run of Ray Tune; one that dies is noted in ``has_died`` instead of raised.
+
+        Args:
+            recorders: Of what runs; more may come while it does.
 
         Raises:
             StartError: If runs keep dying without a training that ended.
@@ -55,20 +58,20 @@ class Supervisor:
         except TuneSentimentError:
             raise
         except (RuntimeError, RayError, TuneError) as error:
-            self._note(recorder, error)
+            self._note(recorders, error)
 
-    def _note(self, recorder: Recorder, error: Exception) -> None:
+    def _note(self, recorders: Sequence[Recorder], error: Exception) -> None:
         self.has_died = True
         cause = error.__cause__ or error
         reason = _reason(cause)
         self.say(f"Ray Tune ended: {reason}")
-        self.fruitless = 0 if recorder.ended else self.fruitless + 1
+        self.fruitless = 0 if any(r.ended for r in recorders) else self.fruitless + 1
         killed = {int(found) for found in KILLED.findall(str(cause))}
-        named = [key for key, pid in recorder.running.items() if pid in killed]
-        was_alone = len(recorder.running) == 1
-        for key in named or list(recorder.running):
-            self.losses[key] += 1
-            if was_alone and self.losses[key] >= MAX_LOSSES:
+        running = [(r, key, pid) for r in recorders for key, pid in r.running.items()]
+        named = [ran for ran in running if ran[2] in killed]
+        for recorder, key, _ in named or running:
+            self.losses[recorder.study_id, key] += 1
+            if len(running) == 1 and self.losses[recorder.study_id, key] >= MAX_LOSSES:
                 status = "oom" if isinstance(cause, OutOfMemoryError) else "failed"
                 recorder.end(key, status, reason)
                 self.fruitless = 0

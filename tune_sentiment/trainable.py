@@ -8,7 +8,8 @@ import contextlib
 import math
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -172,17 +173,30 @@ def is_out_of_memory(error: Exception) -> bool:
     return any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
 
 
-def run_trial(
-    config: dict[str, Any], *, setup: TrialSetup, train: Any, validation: Any, keep: Path | None
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the trainings of one study need, beside their proposals.
+
+    Args:
+        setup: What they share.
+        train: Reference to the training inputs in the object store, in a list, so that it reaches
+            a training as a reference.
+        validation: Reference to the validation inputs, likewise.
+        keep: Folder for what confirmation runs trained.
+    """
+
+    setup: TrialSetup
+    train: list[Any]
+    validation: list[Any]
+    keep: Path
+
+
+def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
     """Ray Tune's function: train one proposal and report each evaluation.
 
     Args:
-        config: A proposal as ``as_dict`` wrote it.
-        setup: What the study's trials share.
-        train: Reference to the training inputs in the object store.
-        validation: Reference to the validation inputs.
-        keep: Folder for what finished runs trained; ``None`` to keep nothing.
+        config: A proposal as ``as_dict`` wrote it, and the id of its ``study``.
+        jobs: What each study's trainings need.
     """
     import ray
     import torch
@@ -190,10 +204,12 @@ def run_trial(
 
     from tune_sentiment.memory import free_memory
 
+    job, proposal = jobs[config["study"]], Proposal.from_dict(config)
+    setup = job.setup
     torch.set_num_threads(setup.num_threads)
-    proposal = Proposal.from_dict(config)
-    path = None if keep is None else keep / f"{proposal.key}.safetensors"
-    training, validating = ray.get([train[0], validation[0]])
+    is_kept = proposal.origin == "confirm"
+    path = job.keep / f"{proposal.key}.safetensors" if is_kept else None
+    training, validating = ray.get([job.train[0], job.validation[0]])
     try:
         with contextlib.closing(reports(setup, proposal, training, validating, path)) as made:
             for report in made:

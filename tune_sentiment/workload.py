@@ -1,22 +1,24 @@
 """What a study still has to run, and with what: inputs, slots, and what its trainings share."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import UsageError
-from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.inference import FIELDS as INFERENCE_FIELDS
+from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
 from tune_sentiment.methods import Method
 from tune_sentiment.recorder import Recorder
-from tune_sentiment.records import TrialRecord
+from tune_sentiment.records import RECORD_FIELDS, TrialRecord, flat
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.session import SharedInputs, machine
 from tune_sentiment.slots import Slots, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import CHECKPOINT_SECONDS, TrialSetup
 
+TEST_FIELDS = tuple(f.replace("val_", "test_") for f in RECORD_FIELDS if f.startswith("val_"))
 CHECKPOINT_VARIABLE = "TUNE_SENTIMENT_CHECKPOINT_SECONDS"
 
 
@@ -79,6 +81,35 @@ def slots_for(study: Study, resources: Resources, trainings: int) -> Slots:
     """What each of a study's trainings gets on this Ray."""
     weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
     return plan_slots(resources, machine(), study.device, max(1, trainings), weights)
+
+
+def confirmation_recorder(
+    study: Study, folder: StudyFolder, keys: Collection[str] | None = None
+) -> Recorder:
+    """A recorder of confirmation runs that knows those an earlier session left open.
+
+    Args:
+        study: Whose runs they are.
+        folder: Its ledger.
+        keys: Of the runs that are to run; all that are open if not given.
+    """
+    known = {record["key"] for record in folder.confirmations()}
+    begun = [t for t in folder.trainings(CONFIRMATIONS) if t.proposal.key not in known]
+
+    def write_record(record: TrialRecord, params: Mapping[str, Any]) -> None:
+        trial_key = record.key.partition("-")[0]
+        later = dict.fromkeys([*TEST_FIELDS, *INFERENCE_FIELDS])
+        folder.write_confirmation({**flat(record, params), "trial_key": trial_key, **later})
+        folder.drop_checkpoints(record.key)
+
+    return Recorder(
+        study_id=study.id,
+        metric=study.config.metric,
+        defaults=study.defaults,
+        write_record=write_record,
+        write_training=lambda training: folder.write_training(training, CONFIRMATIONS),
+        begun=[t for t in begun if keys is None or t.proposal.key in keys],
+    )
 
 
 def scheduler_and_recorder(study: Study, folder: StudyFolder) -> tuple[Asha | None, Recorder]:

@@ -1,0 +1,131 @@
+"""Several studies in one run of Ray Tune: who is asked for a trial, and who is told of its end."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from tune_sentiment.course import Stage
+from tune_sentiment.progress import Progress, Screen
+from tune_sentiment.proposal import Proposal
+from tune_sentiment.recorder import Recorder
+from tune_sentiment.relay import Relay, StageListeners
+from tune_sentiment.searcher import FixedSearch
+from tune_sentiment.slots import Slots
+
+TWO, ONE = Slots(2, 1, 0.0), Slots(1, 2, 0.0)
+
+
+class Runs(FixedSearch):
+    """Proposals with these keys; remembers which of them ended."""
+
+    def __init__(self, *keys: str) -> None:
+        made = [Proposal(number=0, key=k, origin="confirm", params={}, seed=1) for k in keys]
+        super().__init__(made, mode="max")
+        self.ended: list[str] = []
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self.ended.append(trial_id)
+
+
+def stage(*keys: str, slots: Slots = TWO) -> Stage:
+    recorder = Recorder(
+        study_id="s",
+        metric="val_accuracy",
+        defaults={},
+        write_record=lambda record, params: None,
+        write_training=lambda training: None,
+    )
+    progress = Progress(
+        title="a stage",
+        method="svm",
+        total=len(keys),
+        evaluations=1,
+        metric="val_accuracy",
+        searched=["seed"],
+        is_stopped=recorder.is_stopped,
+    )
+    return Stage(Runs(*keys), None, recorder, progress, len(keys), slots)
+
+
+class Course:
+    """A study with these stages, one after the other."""
+
+    def __init__(self, name: str, *stages: Stage) -> None:
+        self.study = SimpleNamespace(id=name)
+        self.stages, self.stage = list(stages), None if not stages else stages[0]
+        self.begun = 0
+
+    def next_stage(self) -> Stage | None:
+        self.stage = self.stages[0] if self.stages else None
+        return self.stage
+
+    def begin_stage(self) -> None:
+        self.begun += 1
+
+    def end_stage(self) -> None:
+        del self.stages[0]
+        self.stage = None
+
+
+def relay(*courses: Any, slots: Slots = TWO, is_single: bool = False) -> Relay:
+    screen = Screen(Console(file=io.StringIO()))
+    return Relay(courses, slots, mode="max", screen=screen, is_single=is_single)
+
+
+def asked(made: Relay, *trials: str) -> list[Any]:
+    """What each trial is given: study and key, ``None`` or ``FINISHED``."""
+    found = [made.suggest(trial) for trial in trials]
+    return [(f["study"], f["key"]) if isinstance(f, dict) else f for f in found]
+
+
+def test_an_idle_slot_goes_to_the_next_study() -> None:
+    made = relay(Course("svm", stage("a"), stage("b")), Course("lora", stage("c")))
+    assert asked(made, "1", "2", "3") == [("svm", "a"), ("lora", "c"), None]
+
+
+def test_a_stage_begins_when_the_last_training_of_the_one_before_has_ended() -> None:
+    course = Course("svm", stage("a", "b"), stage("c"))
+    made = relay(course)
+    assert asked(made, "1", "2", "3") == [("svm", "a"), ("svm", "b"), None]
+    made.on_trial_complete("1")
+    assert (asked(made, "3"), course.begun) == ([None], 1)
+    made.on_trial_complete("2")
+    assert (asked(made, "3"), course.begun) == ([("svm", "c")], 2)
+    made.on_trial_complete("3")
+    assert asked(made, "4") == [Searcher.FINISHED]
+    assert [len(made.recorders), course.stages] == [2, []]
+
+
+def test_a_stage_that_wants_other_slots_waits_for_another_run() -> None:
+    course = Course("svm", stage("a"), stage("b", slots=ONE))
+    made = relay(course, Course("lora", stage("c")))
+    assert asked(made, "1", "2") == [("svm", "a"), ("lora", "c")]
+    made.on_trial_complete("1"), made.on_trial_complete("2")
+    assert asked(made, "3") == [Searcher.FINISHED]
+    assert (course.begun, len(course.stages)) == (1, 1)
+
+
+def test_a_single_stage_is_not_followed_by_the_next() -> None:
+    made = relay(Course("svm", stage("a"), stage("b")), is_single=True)
+    assert asked(made, "1") == [("svm", "a")]
+    made.on_trial_complete("1")
+    assert asked(made, "2") == [Searcher.FINISHED]
+
+
+def test_what_happens_to_a_trial_is_told_to_its_own_study() -> None:
+    first, second = stage("same"), stage("same")
+    made = relay(Course("svm", first), Course("lora", second))
+    listeners = StageListeners(made.stages)
+    for trial in ("1", "2"):
+        told = SimpleNamespace(config=made.suggest(trial), last_result=None)
+        listeners.on_trial_start(iteration=0, trials=[], trial=told)
+    made.on_trial_complete("2")
+    assert isinstance(first.searcher, Runs)
+    assert isinstance(second.searcher, Runs)
+    assert (first.searcher.ended, second.searcher.ended) == ([], ["2"])
+    assert set(first.recorder.running) == set(second.recorder.running) == {"same"}

@@ -1,0 +1,219 @@
+"""What a study trains, one stage after the other, worked out from its ledger each time.
+
+A stage is what may run side by side: the search, the runs that decide which trial is confirmed, and
+the winner's other runs.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tune_sentiment.config import Resources
+from tune_sentiment.confirm_plan import decide, is_lost, known_runs, screening, winner_runs
+from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.progress import Progress, say
+from tune_sentiment.proposal import Proposal
+from tune_sentiment.recorder import Recorder
+from tune_sentiment.scheduler import Asha
+from tune_sentiment.searcher import FixedSearch, Search
+from tune_sentiment.slots import Slots
+from tune_sentiment.study import Study, open_folder
+from tune_sentiment.supervisor import Supervisor
+from tune_sentiment.workload import (
+    asked_trials,
+    confirmation_recorder,
+    missing_trials,
+    scheduler_and_recorder,
+    slots_for,
+)
+
+
+@dataclass(eq=False)
+class Stage:
+    """Trainings of one study that may run side by side.
+
+    Args:
+        searcher: Says which they are.
+        scheduler: Ends some early; ``None`` to end none.
+        recorder: Writes them down.
+        progress: Shows them.
+        count: How many there are.
+        slots: What each gets.
+        keys: Of a confirmation's runs; empty for the search.
+        is_alone: Whether they are suspects, which run one by one.
+        begun: How many were handed out.
+    """
+
+    searcher: Search | FixedSearch
+    scheduler: Asha | None
+    recorder: Recorder
+    progress: Progress
+    count: int
+    slots: Slots
+    keys: Sequence[str] = ()
+    is_alone: bool = False
+    begun: int = field(default=0, init=False)
+
+    @property
+    def is_search(self) -> bool:
+        """Whether a sampler decides what is trained."""
+        return isinstance(self.searcher, Search)
+
+
+class Course:
+    """A study's way from its first trial to the last run of its winner.
+
+    Args:
+        study: What is searched.
+        folder: Its ledger, from which everything is planned.
+        resources: What was asked for.
+        supervisor: Knows what is to run alone.
+    """
+
+    def __init__(
+        self, study: Study, folder: StudyFolder, resources: Resources, supervisor: Supervisor
+    ) -> None:
+        self.study, self.folder = study, folder
+        self.resources, self.supervisor = resources, supervisor
+        self.stage: Stage | None = None
+        self.is_search_over = False
+        self.tries: Counter[str] = Counter()  # of each confirmation run
+        minutes = study.config.time_budget_minutes
+        self.seconds = None if minutes is None else 60 * minutes
+        self.deadline: float | None = None
+        folder.tidy()
+        self.plan_again()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that the search still has; ``None`` where it has as much as it needs."""
+        if self.seconds is None or self.stage is None or not self.stage.is_search:
+            return None
+        self.deadline = self.deadline or time.monotonic() + self.seconds
+        return max(1.0, self.deadline - time.monotonic())
+
+    def plan_again(self) -> None:
+        """Forget the stage, and record what has ended and was not written any more."""
+        self.stage = None
+        scheduler_and_recorder(self.study, self.folder)[1].close_ended()
+        confirmation_recorder(self.study, self.folder).close_ended()
+
+    def next_stage(self) -> Stage | None:
+        """The present stage, or the next one; ``None`` when all is trained."""
+        self.stage = self.stage or self._search() or self._screening() or self._winner()
+        return self.stage
+
+    def begin_stage(self) -> None:
+        """Write what the study is before anything of it runs."""
+        open_folder(self.study, self.folder.path.parent)
+
+    def end_stage(self) -> None:
+        """Note that nothing more of the present stage will run.
+
+        Says so when the search space is used up.
+        """
+        stage, self.stage = self.stage, None
+        if stage is None:
+            return
+        if not isinstance(stage.searcher, Search):
+            self.tries.update(stage.keys)
+            return
+        self.is_search_over = not stage.is_alone
+        is_cut_off = any(trial.status is None for trial in self.folder.history())
+        if stage.searcher.is_exhausted and not is_cut_off:
+            self.folder.mark_exhausted()
+            say("the search finds no configuration that it has not tried; it is complete")
+
+    def _search(self) -> Stage | None:
+        """What is missing of the trials; those that an earlier session left open go on first."""
+        study, missing = self.study, missing_trials(self.study, self.folder)
+        is_late = self.deadline is not None and time.monotonic() >= self.deadline
+        if self.is_search_over or is_late or not missing:
+            return None
+        past = self.folder.history()
+        still_open = {trial.proposal.key for trial in past if trial.status is None}
+        alone = self.supervisor.suspects(study.id, still_open)
+        past.sort(key=lambda trial: trial.proposal.key in still_open - alone)
+        scheduler, recorder = scheduler_and_recorder(study, self.folder)
+        searcher = Search(study.space, mode=study.metric.mode, seed=study.config.seed, past=past)
+        return Stage(
+            searcher=searcher,
+            scheduler=scheduler,
+            recorder=recorder,
+            progress=self._progress(
+                f"{study.config.method} on {study.source.dataset.name}",
+                len(alone) or missing,
+                study.planned_evaluations,
+                recorder,
+            ),
+            count=len(alone) or missing,
+            # Threads follow from what was asked for, not from what is missing: they change numbers.
+            slots=self._slots(asked_trials(study), bool(alone)),
+            is_alone=bool(alone),
+        )
+
+    def _screening(self) -> Stage | None:
+        asked, known = screening(self.study, self.folder), known_runs(self.folder)
+        missing = [run for run in asked if self._is_missing(run.key, known.get(run.key))]
+        return self._runs(missing, len(asked), "confirming the best trials")
+
+    def _winner(self) -> Stage | None:
+        decide(self.study, self.folder)
+        asked, known = winner_runs(self.study, self.folder), known_runs(self.folder)
+        missing = [
+            run
+            for run in asked
+            if self._is_missing(run.key, known.get(run.key))
+            or (not self.tries[run.key] and is_lost(known.get(run.key), self.folder))
+        ]
+        return self._runs(missing, len(asked), "confirming the winner")
+
+    def _is_missing(self, key: str, record: Any) -> bool:
+        """Whether a run has no record, or failed: once more, for it may have been the machine."""
+        if record is None:
+            return self.tries[key] == 0
+        return self.tries[key] == 1 and record["status"] == "failed"
+
+    def _runs(self, missing: Sequence[Proposal], asked: int, what: str) -> Stage | None:
+        if not missing:
+            return None
+        study = self.study
+        alone = self.supervisor.suspects(study.id, [run.key for run in missing])
+        now = [run for run in missing if run.key in alone] or list(missing)
+        recorder = confirmation_recorder(study, self.folder, [run.key for run in now])
+        return Stage(
+            searcher=FixedSearch(now, mode=study.metric.mode),
+            scheduler=None,
+            recorder=recorder,
+            progress=self._progress(
+                f"{study.config.method}: {what}",
+                len(now),
+                max(run.evaluations or study.planned_evaluations for run in now),
+                recorder,
+                noun="run of trial",
+            ),
+            count=len(now),
+            slots=self._slots(asked, bool(alone)),
+            keys=[run.key for run in now],
+            is_alone=bool(alone),
+        )
+
+    def _slots(self, trainings: int, is_alone: bool) -> Slots:
+        slots = slots_for(self.study, self.resources, trainings)
+        return replace(slots, concurrency=1) if is_alone else slots
+
+    def _progress(
+        self, title: str, total: int, evaluations: int, recorder: Recorder, noun: str = "trial"
+    ) -> Progress:
+        return Progress(
+            title=title,
+            method=self.study.config.method,
+            total=total,
+            evaluations=evaluations,
+            metric=self.study.config.metric,
+            searched=list(self.study.space.params) if noun == "trial" else ["seed"],
+            noun=noun,
+            is_stopped=recorder.is_stopped,
+        )

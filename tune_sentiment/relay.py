@@ -1,0 +1,181 @@
+"""Several studies in one run of Ray Tune: an idle slot goes to the first study that has a trial.
+
+Processes, and the libraries that they have loaded, pass from one study to the next; no core waits
+for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tune_sentiment.course import Course, Stage
+from tune_sentiment.metrics import Mode
+from tune_sentiment.progress import Screen
+from tune_sentiment.recorder import Recorder
+from tune_sentiment.searcher import OBJECTIVE
+from tune_sentiment.slots import Slots
+
+STUDY = "study"  # what a trial's configuration calls the study that it belongs to
+
+
+class Relay(Searcher):
+    """Hands out the proposals of several studies, the first one's first.
+
+    Args:
+        courses: The studies, in their order.
+        slots: What each training gets; a stage that wants others waits for another run.
+        mode: ``max`` or ``min``.
+        screen: Shows each stage that begins.
+        is_single: Whether the run ends with each study's present stage.
+    """
+
+    def __init__(
+        self,
+        courses: Sequence[Course],
+        slots: Slots,
+        *,
+        mode: Mode,
+        screen: Screen,
+        is_single: bool = False,
+    ) -> None:
+        super().__init__(metric=OBJECTIVE, mode=mode)
+        self.courses, self.slots = list(courses), slots
+        self.screen, self.is_single = screen, is_single
+        self.stages: dict[str, Stage] = {}  # the one that runs, by the study's id
+        self.recorders: list[Recorder] = []
+        self.running: dict[str, Course] = {}  # by Ray's id of the trial
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy and never reads it."""
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
+        must_wait = False
+        for course in self.courses:
+            made = self._suggest(course, trial_id)
+            if isinstance(made, dict):
+                self.running[trial_id] = course
+                return {**made, STUDY: course.study.id}
+            must_wait = must_wait or made is None
+        return None if must_wait else Searcher.FINISHED
+
+    def _suggest(self, course: Course, trial_id: str) -> dict[str, Any] | str | None:
+        while (stage := self._stage(course)) is not None:
+            made = Searcher.FINISHED
+            if stage.begun < stage.count:
+                made = stage.searcher.suggest(trial_id)
+            if made != Searcher.FINISHED:
+                stage.begun += made is not None
+                return made
+            if course in self.running.values():
+                return None  # what comes next depends on how these end
+            course.end_stage()
+        return Searcher.FINISHED
+
+    def _stage(self, course: Course) -> Stage | None:
+        known = self.stages.get(course.study.id)
+        if self.is_single and known is not None and course.stage is None:
+            return None
+        stage = course.next_stage()
+        if stage is None or stage.slots != self.slots:
+            return None
+        if stage is not known:
+            course.begin_stage()
+            self.stages[course.study.id] = stage
+            self.recorders.append(stage.recorder)
+            self.screen.show(stage.progress)
+        return stage
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Pass an evaluation on."""
+        self._searcher(trial_id).on_trial_result(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Pass on how a trial ended."""
+        if trial_id in self.running:
+            self._searcher(trial_id).on_trial_complete(trial_id, result, error)
+            del self.running[trial_id]
+
+    def _searcher(self, trial_id: str) -> Searcher:
+        return self.stages[self.running[trial_id].study.id].searcher
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the ledger is the truth."""
+
+
+class StageScheduler(FIFOScheduler):
+    """Lets each trial's own stage decide when it is ended.
+
+    Args:
+        stages: What runs, by the study's id.
+    """
+
+    def __init__(self, stages: Mapping[str, Stage]) -> None:
+        super().__init__()
+        self.stages, self.none = stages, FIFOScheduler()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy and never reads it."""
+        return {}
+
+    def _of(self, trial: Any) -> TrialScheduler:
+        return self.stages[trial.config[STUDY]].scheduler or self.none
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Enter a trial."""
+        self._of(trial).on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Go on or stop."""
+        return str(self._of(trial).on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Forget a trial that ended by itself."""
+        self._of(trial).on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Forget a trial that failed."""
+        self._of(trial).on_trial_error(tune_controller, trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Forget a trial."""
+        self._of(trial).on_trial_remove(tune_controller, trial)
+
+
+def _told(event: str) -> Callable[..., None]:
+    def tell(self: "StageListeners", trial: Any, **info: Any) -> None:
+        stage = self.stages[trial.config[STUDY]]
+        for listener in (stage.recorder, stage.progress):
+            getattr(listener, event)(trial=trial, **info)
+
+    return tell
+
+
+class StageListeners(Callback):
+    """Tells each trial's own stage what happens to it: its recorder first, then who shows it.
+
+    Args:
+        stages: What runs, by the study's id.
+    """
+
+    def __init__(self, stages: Mapping[str, Stage]) -> None:
+        self.stages = stages
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy and never reads it."""
+        return {}
+
+    on_trial_start = _told("on_trial_start")
+    on_trial_result = _told("on_trial_result")
+    on_trial_complete = _told("on_trial_complete")
+    on_trial_error = _told("on_trial_error")
+    on_trial_recover = _told("on_trial_recover")
