@@ -27,9 +27,8 @@ class Corpus:
     validation_tokens: Tokens
 
 
-@cache
-def corpus(name: str, train_samples: int) -> Corpus:
-    """A stratified subset of a data set.
+def texts(name: str, train_samples: int) -> tuple[Split, Split]:
+    """The training texts of a stratified subset of a data set, and its validation texts.
 
     Raises:
         UsageError: If there is no local mirror.
@@ -37,9 +36,18 @@ def corpus(name: str, train_samples: int) -> Corpus:
     mirror = mirror_folder(None)
     if mirror is None:
         raise UsageError("the benchmarks read real data: set TUNE_SENTIMENT_DATA to its folder")
+    spec = dataset_named(name)
+    return load_train_val(spec, mirror=mirror, train_samples=train_samples, seed=SEED)
+
+
+@cache
+def corpus(name: str, train_samples: int) -> Corpus:
+    """A stratified subset of a data set.
+
+    Raises:
+        UsageError: If there is no local mirror.
+    """
     backbone = load_backbone(MODEL)
-    train, validation = load_train_val(
-        dataset_named(name), mirror=mirror, train_samples=train_samples, seed=SEED
-    )
+    train, validation = texts(name, train_samples)
     tokens = [tokenise(backbone, s.texts, s.labels, MAX_LENGTH) for s in (train, validation)]
     return Corpus(name, backbone, train, validation, *tokens)

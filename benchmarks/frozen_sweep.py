@@ -72,8 +72,8 @@ def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
     for row in rows:
         if row["peer"] == DEFAULT:
             row["note"] = (
-                f"extrapolated from one epoch of one trial: {each} heads of {MAX_EPOCHS} epochs, "
-                f"and {each} SVMs that encode everything once each"
+                f"extrapolated from two epochs, batch sizes 16 and 128: {each} heads of "
+                f"{MAX_EPOCHS} epochs, and {each} SVMs that encode everything once each"
             )
     return rows
 

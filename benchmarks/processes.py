@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tune_sentiment.environment import ENVIRONMENT
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -17,6 +19,8 @@ def run_side(
     module: str, arguments: Mapping[str, Any], cache: Path | None = None
 ) -> tuple[float, dict[str, Any]]:
     """Run ``python -m module`` with JSON arguments; seconds, and what it printed last as JSON.
+
+    What the product sets in its environment is taken out: a peer has its own defaults.
 
     Args:
         module: Prints one line of JSON at its end.
@@ -27,7 +31,8 @@ def run_side(
         RuntimeError: If it fails.
     """
     with tempfile.TemporaryDirectory() as new:
-        environment = {**os.environ, "TUNE_SENTIMENT_CACHE": str(cache or new)}
+        environment = {name: v for name, v in os.environ.items() if name not in ENVIRONMENT}
+        environment["TUNE_SENTIMENT_CACHE"] = str(cache or new)
         started = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", module, json.dumps(arguments)],

@@ -19,7 +19,7 @@ TITLES = {
 }
 INTRODUCTION = """# Benchmarks
 
-Every figure is a ratio: **the peer's cost over ours**, so 2.0 means that the peer needs twice as
+Every ratio is **the peer's cost over ours**, so 2.0 means that the peer needs twice as
 long. In each round every side runs once, in the next one backwards, all on one machine. The ratio
 is the median of the rounds' ratios; its interval spans the smallest and the largest of them, which
 covers the median with probability 1 - 2^(1 - rounds). "ours again" is the null row: the same code

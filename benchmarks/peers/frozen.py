@@ -5,6 +5,7 @@ memory, and let Optuna try linear SVMs and a small head in one process.
 https://optuna.readthedocs.io/en/stable/tutorial/10_key_features/001_first.html
 """
 
+import copy
 import json
 import sys
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from sklearn.svm import LinearSVC
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_scheduler
 
-from benchmarks.corpus import corpus
+from benchmarks.corpus import MODEL, texts
+from tune_sentiment.backbone import load_backbone
 from tune_sentiment.splits import Split
 
 ENCODE_BATCH = 64
@@ -92,22 +94,18 @@ def head_accuracy(
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     """The validation accuracy of each configuration, in order."""
-    data = corpus(asked["dataset"], asked["train_samples"])
-    tokenizer = AutoTokenizer.from_pretrained(data.backbone.folder)
-
-    def load() -> Any:
-        return AutoModelForSequenceClassification.from_pretrained(
-            data.backbone.folder, num_labels=2
-        )
-
-    model = load().eval()
+    folder = load_backbone(MODEL).folder
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2).eval()
     train, validation = (
-        (encode(model, tokenizer, split), split.labels) for split in (data.train, data.validation)
+        (encode(model, tokenizer, split), split.labels)
+        for split in texts(asked["dataset"], asked["train_samples"])
     )
 
     def head() -> Any:
-        fresh = load()
-        return fresh.base_model.pooler, fresh.classifier
+        pooler, classifier = copy.deepcopy((model.base_model.pooler, model.classifier))
+        torch.nn.init.normal_(classifier.weight, std=model.config.initializer_range)
+        return pooler, classifier
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     found = {}
