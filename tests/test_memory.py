@@ -16,7 +16,7 @@ def test_what_a_training_left_is_freed_each_time_and_libraries_are_set_aside_onc
     try:
         for _ in range(2):
             left = weakref.ref(Node())
-            free_memory("cpu")
+            free_memory("cpu", "svm")
             assert left() is None
         assert gc.get_freeze_count() > len(gc.get_objects())
     finally:

@@ -33,9 +33,10 @@ def test_what_trains_decides_how_much_room_is_needed(study_of: Callable[[str], S
     assert svm < lora < full
     one_at_a_time = Resources(gpus_per_trial=0, concurrency=1)
     params = study_of("full").num_trainable_params
-    seeds, states = 5, 3 * 3  # three checkpoints of three copies, and each seed's classifier
+    states = 3 * 3  # three checkpoints of three copies
+    runs = 5 + 2 * 2  # the winner's seeds, and two of each trial beside it
     weights = study_of("full").source.backbone.weights_bytes
-    assert needed_bytes(study_of("full"), one_at_a_time) == 4 * params * (states + seeds) + weights
+    assert needed_bytes(study_of("full"), one_at_a_time) == 4 * params * (states + runs) + weights
 
 
 @pytest.mark.faults

@@ -11,7 +11,7 @@ from tune_sentiment.course import Stage
 from tune_sentiment.progress import Progress, Screen
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
-from tune_sentiment.relay import Relay, StageListeners
+from tune_sentiment.relay import Relay, StageListeners, StageScheduler
 from tune_sentiment.searcher import FixedSearch
 from tune_sentiment.slots import Slots
 
@@ -110,6 +110,39 @@ def test_a_stage_that_wants_other_slots_waits_for_another_run() -> None:
     assert (course.begun, len(course.stages)) == (1, 1)
 
 
+class Wavering(Runs):
+    """Says that there is no more, and then that there is."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        self.asked = getattr(self, "asked", 0) + 1
+        return str(Searcher.FINISHED) if self.asked == 2 else super().suggest(trial_id)
+
+
+def test_a_searcher_that_has_finished_is_not_asked_again() -> None:
+    wavering = stage("a", "b")
+    wavering.searcher = Wavering("a", "b")
+    made = relay(Course("svm", wavering))
+    assert asked(made, "1", "2", "2") == [("svm", "a"), None, None]
+    made.on_trial_complete("1")
+    assert asked(made, "2") == [Searcher.FINISHED]
+
+
+def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -> None:
+    given_up = stage("a")
+    made = relay(Course("svm", given_up))
+    trial = SimpleNamespace(
+        config=made.suggest("1"), trial_id="1", status="PENDING", error_file=None
+    )
+    StageScheduler(made).on_trial_add(None, trial)
+    listeners = StageListeners(made)
+    listeners.on_step_end(iteration=1, trials=[trial])
+    assert asked(made, "2") == [None]
+    trial.status = "ERROR"
+    listeners.on_step_end(iteration=2, trials=[trial])
+    assert given_up.recorder.ended == {"a"}
+    assert asked(made, "2") == [Searcher.FINISHED]
+
+
 def test_a_single_stage_is_not_followed_by_the_next() -> None:
     made = relay(Course("svm", stage("a"), stage("b")), is_single=True)
     assert asked(made, "1") == [("svm", "a")]
@@ -120,7 +153,7 @@ def test_a_single_stage_is_not_followed_by_the_next() -> None:
 def test_what_happens_to_a_trial_is_told_to_its_own_study() -> None:
     first, second = stage("same"), stage("same")
     made = relay(Course("svm", first), Course("lora", second))
-    listeners = StageListeners(made.stages)
+    listeners = StageListeners(made)
     for trial in ("1", "2"):
         told = SimpleNamespace(config=made.suggest(trial), last_result=None)
         listeners.on_trial_start(iteration=0, trials=[], trial=told)

@@ -50,7 +50,7 @@ def compared(printed: str) -> list[str]:
 
 
 SEARCH = ["--method", "svm,lora", *TINY, "--trials", "4", "--max-epochs", "2"]
-SEARCH += ["--confirm-seeds", "1"]
+SEARCH += ["--confirm-seeds", "1", "--gpus-per-trial", "0"]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         for study, folder in todo:
             say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
         with _disk_errors(results):
-            tuner.run(todo, inputs, resources)
-            for study, folder in todo:
-                confirm.finish(study, folder, inputs)
+            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs))
 
 
 def _tidy_complete(folder: StudyFolder) -> None:

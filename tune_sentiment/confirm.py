@@ -34,7 +34,7 @@ from tune_sentiment.workload import Inputs, trial_setup
 READ_BACK_TOLERANCE = 0.01  # another device may round a few texts to the other side
 
 
-def finish(study: Study, folder: StudyFolder, inputs: Inputs) -> None:
+def finish(inputs: Inputs, study: Study, folder: StudyFolder) -> None:
     """Open the test split for the winner's runs, and keep the best of them.
 
     Does nothing without a winner, or when everything is recorded. The test split stays closed until

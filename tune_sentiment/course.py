@@ -80,29 +80,39 @@ class Course:
         self.stage: Stage | None = None
         self.is_search_over = False
         self.tries: Counter[str] = Counter()  # of each confirmation run
-        minutes = study.config.time_budget_minutes
-        self.seconds = None if minutes is None else 60 * minutes
         self.deadline: float | None = None
+        self.is_over = False
         folder.tidy()
         self.plan_again()
 
     @property
-    def seconds_left(self) -> float | None:
-        """Time that the search still has; ``None`` where it has as much as it needs."""
-        if self.seconds is None or self.stage is None or not self.stage.is_search:
+    def is_timed(self) -> bool:
+        """Whether the present stage is a search with a time budget."""
+        is_search = self.stage is not None and self.stage.is_search
+        return is_search and self.study.config.time_budget_minutes is not None
+
+    def start_clock(self) -> float | None:
+        """Seconds that the present stage has; ``None`` where it has as many as it needs.
+
+        The clock of a search starts when it is first asked for.
+        """
+        minutes = self.study.config.time_budget_minutes
+        if minutes is None or not self.is_timed:
             return None
-        self.deadline = self.deadline or time.monotonic() + self.seconds
+        self.deadline = self.deadline or time.monotonic() + 60 * minutes
         return max(1.0, self.deadline - time.monotonic())
 
     def plan_again(self) -> None:
         """Forget the stage, and record what has ended and was not written any more."""
-        self.stage = None
+        self.stage, self.is_over = None, False
         scheduler_and_recorder(self.study, self.folder)[1].close_ended()
         confirmation_recorder(self.study, self.folder).close_ended()
 
     def next_stage(self) -> Stage | None:
         """The present stage, or the next one; ``None`` when all is trained."""
-        self.stage = self.stage or self._search() or self._screening() or self._winner()
+        if self.stage is None and not self.is_over:
+            self.stage = self._search() or self._screening() or self._winner()
+            self.is_over = self.stage is None
         return self.stage
 
     def begin_stage(self) -> None:
@@ -171,10 +181,14 @@ class Course:
         return self._runs(missing, len(asked), "confirming the winner")
 
     def _is_missing(self, key: str, record: Any) -> bool:
-        """Whether a run has no record, or failed: once more, for it may have been the machine."""
+        """Whether a run has no record, or failed: once more, for it may have been the machine.
+
+        One that was there when Ray Tune died has had its other try.
+        """
         if record is None:
             return self.tries[key] == 0
-        return self.tries[key] == 1 and record["status"] == "failed"
+        is_suspect = bool(self.supervisor.suspects(self.study.id, [key]))
+        return self.tries[key] == 1 and record["status"] == "failed" and not is_suspect
 
     def _runs(self, missing: Sequence[Proposal], asked: int, what: str) -> Stage | None:
         if not missing:

@@ -63,15 +63,19 @@ class Features:
 
 
 def cached_features(backbone: "Backbone", tokens: Tokens) -> Features | None:
-    """The features of every text as an earlier study left them here; ``None`` if none did."""
-    from safetensors import safe_open
+    """The features of every text as an earlier study left them here; ``None`` if none did.
+
+    A file that cannot be read is as good as none.
+    """
+    from safetensors import SafetensorError, safe_open
 
     path = _cache_file(backbone, tokens)
-    if not path.is_file():
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            pooled = {name: stored.get_tensor(name) for name in POOLINGS}
+            kept = stored.metadata()
+    except (OSError, SafetensorError):
         return None
-    with safe_open(path, framework="numpy") as stored:
-        pooled = {name: stored.get_tensor(name) for name in POOLINGS}
-        kept = stored.metadata()
     return Features(pooled, tokens.labels, float(kept["seconds"]), int(kept["encoder_params"]))
 
 

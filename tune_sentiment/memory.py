@@ -5,10 +5,15 @@ from functools import cache
 from pathlib import Path
 
 
-def free_memory(device: str) -> None:
-    """Free what a training left behind."""
+def free_memory(device: str, method: str) -> None:
+    """Free what a training left behind.
+
+    Args:
+        device: Where it ran.
+        method: What it was: each method loads libraries of its own.
+    """
     gc.collect()
-    _set_libraries_aside()
+    _set_libraries_aside(method)
     if device != "cpu":
         import torch
 
@@ -16,8 +21,8 @@ def free_memory(device: str) -> None:
 
 
 @cache
-def _set_libraries_aside() -> None:
-    """Once, when the first training has ended and every library is loaded.
+def _set_libraries_aside(method: str) -> None:
+    """Once, when the first training of a method has ended and all its libraries are loaded.
 
     The garbage collector would look through them after each training, for 0.2 s.
     """

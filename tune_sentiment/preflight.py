@@ -30,7 +30,7 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
     for study in studies:
         if resources.address == "local":
             local_slots(study, resources, 1)
-    needed = SPARE_BYTES + max(needed_bytes(study, resources) for study in studies)
+    needed = SPARE_BYTES + sum(needed_bytes(study, resources) for study in studies)
     try:
         results.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=results) as file:
@@ -49,13 +49,16 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
 def needed_bytes(study: Study, resources: Resources) -> int:
     """The most that a study's checkpoints, confirmation runs and winner take at a time."""
     from tune_sentiment.checkpoint import KEPT
+    from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
 
     trained = BYTES_PER_PARAM * study.num_trainable_params
     running = resources.concurrency or 1  # of a cluster only its own Ray knows the size
     if resources.address == "local":
         running = local_slots(study, resources, study.config.trials).concurrency
     checkpoints = running * (KEPT + 1) * STATE_COPIES * trained
-    return checkpoints + study.config.confirm_seeds * trained + study.source.backbone.weights_bytes
+    seeds = study.config.confirm_seeds
+    runs = seeds + (SCREENED - 1) * min(seeds, SCREENING_SEEDS)
+    return checkpoints + runs * trained + study.source.backbone.weights_bytes
 
 
 def local_slots(study: Study, resources: Resources, trainings: int) -> Slots:

@@ -4,7 +4,7 @@ Processes, and the libraries that they have loaded, pass from one study to the n
 for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune import Callback
@@ -47,6 +47,7 @@ class Relay(Searcher):
         self.stages: dict[str, Stage] = {}  # the one that runs, by the study's id
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
+        self.trials: dict[str, Any] = {}  # Ray's own, as soon as it has made them
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -71,6 +72,7 @@ class Relay(Searcher):
             if made != Searcher.FINISHED:
                 stage.begun += made is not None
                 return made
+            stage.count = stage.begun  # it is not asked again: what it says would depend on when
             if course in self.running.values():
                 return None  # what comes next depends on how these end
             course.end_stage()
@@ -101,6 +103,7 @@ class Relay(Searcher):
         if trial_id in self.running:
             self._searcher(trial_id).on_trial_complete(trial_id, result, error)
             del self.running[trial_id]
+            self.trials.pop(trial_id, None)
 
     def _searcher(self, trial_id: str) -> Searcher:
         return self.stages[self.running[trial_id].study.id].searcher
@@ -116,22 +119,23 @@ class StageScheduler(FIFOScheduler):
     """Lets each trial's own stage decide when it is ended.
 
     Args:
-        stages: What runs, by the study's id.
+        relay: Knows what runs.
     """
 
-    def __init__(self, stages: Mapping[str, Stage]) -> None:
+    def __init__(self, relay: Relay) -> None:
         super().__init__()
-        self.stages, self.none = stages, FIFOScheduler()
+        self.relay, self.none = relay, FIFOScheduler()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
         return {}
 
     def _of(self, trial: Any) -> TrialScheduler:
-        return self.stages[trial.config[STUDY]].scheduler or self.none
+        return self.relay.stages[trial.config[STUDY]].scheduler or self.none
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Enter a trial."""
+        self.relay.trials[trial.trial_id] = trial
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -153,7 +157,7 @@ class StageScheduler(FIFOScheduler):
 
 def _told(event: str) -> Callable[..., None]:
     def tell(self: "StageListeners", trial: Any, **info: Any) -> None:
-        stage = self.stages[trial.config[STUDY]]
+        stage = self.relay.stages[trial.config[STUDY]]
         for listener in (stage.recorder, stage.progress):
             getattr(listener, event)(trial=trial, **info)
 
@@ -164,11 +168,11 @@ class StageListeners(Callback):
     """Tells each trial's own stage what happens to it: its recorder first, then who shows it.
 
     Args:
-        stages: What runs, by the study's id.
+        relay: Knows what runs.
     """
 
-    def __init__(self, stages: Mapping[str, Stage]) -> None:
-        self.stages = stages
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -179,3 +183,11 @@ class StageListeners(Callback):
     on_trial_complete = _told("on_trial_complete")
     on_trial_error = _told("on_trial_error")
     on_trial_recover = _told("on_trial_recover")
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Note trials that Ray gave up without a word: those whose process could not go on."""
+        for trial_id in list(self.relay.running):
+            trial = self.relay.trials.get(trial_id)
+            if trial is not None and trial.status == "ERROR":
+                self.relay.on_trial_complete(trial_id, error=True)
+                self.on_trial_error(iteration=iteration, trials=trials, trial=trial)

@@ -107,7 +107,11 @@ class SharedInputs:
     def _made_tokens(self) -> "Tokens":
         from tune_sentiment.tokens import tokenise
 
-        return tokenise(self.backbone, self.split.texts, self.split.labels, self.max_length)
+        try:
+            return tokenise(self.backbone, self.split.texts, self.split.labels, self.max_length)
+        except Exception as error:  # tokenizers raise nothing more special
+            said = " ".join(str(error).split())
+            raise StartError(f"the texts cannot be tokenised: {said}") from error
 
     @cached_property
     def tokens(self) -> Any:

@@ -215,4 +215,4 @@ def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
             for report in made:
                 tune.report(report)
     finally:
-        free_memory(setup.device)
+        free_memory(setup.device, setup.method)

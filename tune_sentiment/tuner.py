@@ -5,7 +5,7 @@ by a signal, by a time budget or by an error of Ray's.
 """
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ray
 from ray import tune
@@ -22,25 +22,40 @@ from tune_sentiment.trainable import Job, run_trial
 from tune_sentiment.workload import Inputs, trial_setup
 
 
-def run(work: Sequence[tuple[Study, StudyFolder]], inputs: Inputs, resources: Resources) -> None:
+def run(
+    work: Sequence[tuple[Study, StudyFolder]],
+    inputs: Inputs,
+    resources: Resources,
+    on_trained: Callable[[Study, StudyFolder], None] = lambda study, folder: None,
+) -> None:
     """Train all that these studies still miss: trials, and their winners with fresh seeds.
 
     Studies whose trainings get the same slots share a run of Ray Tune. One with a time budget
     searches alone, so that its clock is its own.
+
+    Args:
+        work: The studies, in the order of their first trials, and their ledgers.
+        inputs: Training and validation.
+        resources: What was asked for.
+        on_trained: Told of each study that has nothing left to train, between two runs.
     """
     supervisor = Supervisor(say)
     courses = [Course(study, folder, resources, supervisor) for study, folder in work]
-    while ready := [course for course in courses if course.next_stage()]:
-        if ready[0].seconds_left is not None:
-            together = ready[:1]
-        else:
-            together = [c for c in ready if c.seconds_left is None]
-        _run_together(together, inputs, supervisor)
+    while courses:
+        ready = [course for course in courses if course.next_stage()]
+        for course in courses:
+            if course not in ready:
+                on_trained(course.study, course.folder)
+        courses = ready
+        if courses:
+            timed = courses[:1] if courses[0].is_timed else []
+            together = timed or [course for course in courses if not course.is_timed]
+            _run_together(together, inputs, supervisor)
 
 
 def _run_together(courses: Sequence[Course], inputs: Inputs, supervisor: Supervisor) -> None:
     """One run of Ray Tune, with the slots of the first study's stage."""
-    stage, seconds = courses[0].stage, courses[0].seconds_left
+    stage, seconds = courses[0].stage, courses[0].start_clock()
     assert stage is not None
     screen = Screen()
     mode = courses[0].study.metric.mode
@@ -77,6 +92,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
             **inputs.references(course.study.method),
         )
         for course in relay.courses
+        if course.stage is not None and course.stage.slots == slots
     }
     try:
         ray.get([reference for job in jobs.values() for reference in (*job.train, *job.validation)])
@@ -88,7 +104,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
         tune_config=tune.TuneConfig(
             num_samples=-1,  # until the relay has no more
             search_alg=relay,
-            scheduler=StageScheduler(relay.stages),
+            scheduler=StageScheduler(relay),
             max_concurrent_trials=slots.concurrency,
             time_budget_s=seconds,
             reuse_actors=True,
@@ -98,7 +114,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
             name="tune",
             storage_path=str((relay.courses[0].folder.path / "ray").resolve()),
             failure_config=tune.FailureConfig(max_failures=MAX_LOSSES - 1),
-            callbacks=[StageListeners(relay.stages)],
+            callbacks=[StageListeners(relay)],
             verbose=0,
         ),
     )
