@@ -17,6 +17,25 @@ TITLES = {
     "trial_tax": "What a search spends around its trials",
     "agreement": "The same answers",
 }
+BINDS = {  # under a benchmark's table
+    "frozen_sweep": """
+What binds: encoding takes every side but the second study twice what the floor allows, and before a
+configuration is tried this product starts Python, Ray, and workers that import torch and
+transformers, once for the features and once for the trials: about half of its time here. The
+hand-written loop is one process. With the features kept, a second study is ahead of it; with more
+configurations or sentences the start counts for less.
+""",
+    "step_rate": """
+What binds on SST-2: its sentences have half the tokens, so what lies between the matrix products
+(element-wise work, copies, the optimizer, Python) weighs more. `docs/what-did-not-help.md` says
+where a step goes and what was tried.
+""",
+    "trial_tax": """
+What binds: a trial is flushed to the disk three times (proposal, evaluation, record) and evaluated
+by eight metrics, which a search around plain Ray Tune is not. Of a trial of one second most of the
+overhead here is the study's start, shared out among few trials.
+""",
+}
 INTRODUCTION = """# Benchmarks
 
 Every ratio is **the peer's cost over ours**, so 2.0 means that the peer needs twice as
@@ -40,6 +59,8 @@ def write(path: Path = RESULTS, records: Path = RECORDS) -> None:
         file = records / f"{name}.json"
         parts.append(f"## {title} (`{name}`)\n")
         parts.append(section(json.loads(file.read_text())) if file.exists() else "Not run.\n")
+        if name in BINDS and file.exists():
+            parts.append(BINDS[name].lstrip())
     path.write_text("\n".join(parts).rstrip() + "\n")
 
 
