@@ -28,7 +28,7 @@ from tune_sentiment.train import fit
 from tune_sentiment.trial_setup import build_state
 
 FROZEN_SENTENCES, CONFIGURATIONS = 2048, 32
-SENTENCES, EPOCHS, SEEDS = 1024, 2, 6
+SENTENCES, EPOCHS, SEEDS = 1024, 2, 4
 LARGEST_DIFFERENCE, LEAST_EQUAL, MARGIN = 1e-5, 0.999, 0.005
 BY_HAND, TRAINER = "features cached by hand", "Trainer"
 

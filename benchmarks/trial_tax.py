@@ -88,11 +88,12 @@ def _sides(seconds: float, trials: int, quick: bool, pairs: list[Pair]) -> dict[
         pair = Pair(seconds, first, count, found)
         return pair.start / trials + pair.marginal
 
+    null = {} if seconds else {NULL: ours}  # once is enough
     return {
         OURS: ours,
         TUNED: partial(tune, trials, is_tuned=True),
         DEFAULT: partial(tune, 4 if quick else PREFIX, is_tuned=False),
-        NULL: ours,
+        **null,
     }
 
 
