@@ -104,7 +104,7 @@ def overhead(wall: float, trials: int, seconds: float) -> float:
 
 def _told_apart(pairs: Sequence[Pair]) -> list[Row]:
     """What one more trial costs, in time and memory, and what the start of a study does."""
-    marginal = [1000 * p.marginal * cores() for p in pairs]
+    marginal = [1000 * p.marginal * cores() for p in pairs if not p.seconds]
     starts = [p.start for p in pairs if not p.seconds]
     grown = max(p.grown for p in pairs)
     return [
