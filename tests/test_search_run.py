@@ -333,7 +333,7 @@ def test_a_time_budget_leaves_trials_open_and_the_same_command_ends_them(tmp_pat
 
 
 def test_more_gpus_than_there_are_end_at_once(tmp_path: Path) -> None:
-    done = run(tmp_path, *SEARCH, "--gpus-per-trial", "64")
+    done = run(tmp_path, "--method", "lora", *TINY, "--gpus-per-trial", "64")
     assert done.returncode == 3
     assert "64 GPUs asked for a trial" in done.stderr
     assert done.stderr.count("\n") <= 3
