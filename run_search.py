@@ -7,78 +7,26 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tune_sentiment.asked import chosen_methods, fixed_values
 from tune_sentiment.columns import Columns
-from tune_sentiment.config import Resources, StudyConfig, owners
+from tune_sentiment.config import Resources, StudyConfig
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
-from tune_sentiment.methods import BASELINE, COMPARED, METHODS, method_named
+from tune_sentiment.methods import BASELINE, COMPARED
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser
 from tune_sentiment.paths import exists, is_folder, user_path
 from tune_sentiment.signals import exit_code, listen
 
 if TYPE_CHECKING:
+    from tune_sentiment.preset import Preset
     from tune_sentiment.study import Study
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def chosen_methods(text: str) -> list[str]:
-    """The methods of ``--method``, each once, in the order of METHODS.
-
-    Raises:
-        UsageError: If a name is unknown or there is none.
-    """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise UsageError(f"no method given. Methods: {', '.join(METHODS)}")
-    if "all" in names:
-        names = [*COMPARED, *(name for name in names if name != "all")]
-    for name in names:
-        method_named(name)
-    return [name for name in METHODS if name in names]
-
-
-def fixed_values(pairs: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The pinned hyperparameters of each method: those of ``--fix`` that it knows.
-
-    Raises:
-        UsageError: If a pair has no ``=``, is given twice, is of the wrong type, or is unknown to
-            every method.
-    """
-    from search_spaces import SPACES
-    from tune_sentiment.space import parse_value
-
-    owned = {name: _owned(name) for name in methods}
-    known = sorted({key for names in owned.values() for key in names})
-    fixed: dict[str, dict[str, Any]] = {name: {} for name in methods}
-    seen: set[str] = set()
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not text:
-            raise UsageError(f"--fix wants NAME=VALUE, got '{pair}'")
-        if key in seen:
-            raise UsageError(f"--fix {key} is given twice")
-        elsewhere = [name for name in METHODS if name not in methods and key in _owned(name)]
-        if key not in known and elsewhere:
-            raise UsageError(
-                f"{', '.join(methods)}: no hyperparameter '{key}'; {elsewhere[0]} has it"
-            )
-        if key not in known:
-            raise unknown("hyperparameter", key, known, plural="Hyperparameters")
-        seen.add(key)
-        for name in methods:
-            if key in owned[name]:
-                fixed[name][key] = parse_value(key, text, SPACES[name], owned[name])
-    return fixed
-
-
-def _owned(method: str) -> dict[str, type]:
-    return owners(METHODS[method].hyperparameters, is_neural=METHODS[method].is_neural)
 
 
 def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
@@ -90,7 +38,8 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         UsageError: If a value is wrong.
         StartError: If data or model cannot be had.
     """
-    methods = chosen_methods(args.method)
+    preset = _preset(args)
+    methods = [] if preset else chosen_methods(args.method)
     columns = Columns(
         text=args.text_column,
         label=args.label_column,
@@ -110,27 +59,56 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     asked = {name: getattr(args, name) for name in shared}
     needed = {f.name: getattr(args, f.name) for f in fields(Resources)}
     resources = Resources(**needed)
-    StudyConfig(method=methods[0], **asked)
-    fixed = fixed_values(args.fix or [], methods)
-    spec = dataset_named(args.dataset, columns)
-
+    if preset:
+        asked["dataset"] = args.dataset or preset.dataset
+    StudyConfig(**{"method": BASELINE, **asked})
     from search_spaces import SPACES
+
+    fixed = fixed_values(args.fix or [], methods, SPACES) if methods else {}
+    spec = dataset_named(asked["dataset"], columns)
+
     from tune_sentiment.source import Source
     from tune_sentiment.study import resolve
 
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
     source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)
 
-    def study(method: str) -> "Study":
-        config = StudyConfig(method=method, fixed=fixed.get(method, {}), **asked)
-        return resolve(config, SPACES[method], source)
-
-    studies = [study(method) for method in methods]
-    if BASELINE not in methods and not metric.needs_probabilities:
-        baseline = study(BASELINE)
+    wanted = [
+        (StudyConfig(**{**asked, **experiments.plan}), experiments.space)
+        for experiments in (preset.experiments if preset else ())
+    ]
+    for method in methods:
+        wanted.append((StudyConfig(method=method, fixed=fixed[method], **asked), SPACES[method]))
+    studies = [resolve(config, space, source) for config, space in wanted]
+    if not preset and BASELINE not in methods and not metric.needs_probabilities:
+        baseline = resolve(StudyConfig(method=BASELINE, **asked), SPACES[BASELINE], source)
         if not _is_in_ledger(baseline, results):
             studies.insert(0, baseline)
     return studies, resources, results
+
+
+def _preset(args: argparse.Namespace) -> "Preset | None":
+    """The preset that was asked for, if one was.
+
+    Raises:
+        UsageError: If it is unknown, if what it decides itself is chosen, too, or if neither a
+            preset nor a method and a dataset are named.
+    """
+    if args.preset is None:
+        if args.method is None or args.dataset is None:
+            raise UsageError("--method and --dataset are needed, or --preset (see --help)")
+        return None
+    from search_spaces.presets import PRESETS
+
+    if args.preset not in PRESETS:
+        raise unknown("preset", args.preset, PRESETS, plural="Presets")
+    preset = PRESETS[args.preset]
+    usual = build_parser().parse_args([])
+    for name in ("method", "fix", "trials", "max_epochs", "padding", "time_budget_minutes"):
+        if getattr(args, name) != getattr(usual, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} cannot be chosen: --preset {args.preset} decides it")
+    return preset
 
 
 def _is_in_ledger(baseline: "Study", results: Path) -> bool:
@@ -150,6 +128,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_environment()
     args = build_parser().parse_args(argv)
     try:
+        if args.preset == "list":
+            from search_spaces.presets import PRESETS
+            from tune_sentiment.preset import listing
+
+            print(listing(PRESETS))
+            return 0
         studies, resources, results = plan(args)
         from tune_sentiment.command import describe, search
 
@@ -206,6 +190,8 @@ def python_command() -> str:
 
 def next_step(args: argparse.Namespace, compared: set[str]) -> str:
     """One thing that is worth trying after this command."""
+    if args.preset is not None:
+        return f"{python_command()} -m analysis {args.results} --table published"
     command = f"{python_command()} run_search.py"
     others = [name for name in COMPARED if name not in compared]
     if others:

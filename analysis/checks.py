@@ -24,6 +24,8 @@ FAILURES = ("diverged", "oom", "failed")
 def at_a_boundary(study: LoadedStudy) -> list[str]:
     """The winner has a value at an end of what was searched: better ones may lie beyond."""
     found = []
+    if study.description["space"].get("is_listed"):
+        return []  # nothing was searched beyond what is listed
     for name, domain in study.searched.items():
         value = (study.winner or {}).get(name)
         edge = None if value is None else _edge(domain, value)
@@ -193,4 +195,7 @@ def _space_size(study: LoadedStudy) -> int | None:
     """Trials that use up a space; ``None`` where it has none that do."""
     if study.description.get("is_exhausted"):
         return len(study.trials)
-    return 1 if not study.description["space"].get("distributions") else None
+    space = study.description["space"]
+    if space.get("is_listed"):
+        return len(space["start"])
+    return 1 if not space.get("distributions") else None

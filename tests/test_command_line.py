@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 import run_search
+from search_spaces import SPACES
 from tune_sentiment import options
+from tune_sentiment.asked import fixed_values
 from tune_sentiment.backbone import load_backbone
 from tune_sentiment.durable import write_json
 from tune_sentiment.errors import UsageError
@@ -237,7 +239,7 @@ def test_the_svm_is_the_same_study_for_any_number_of_epochs(tmp_path: Path) -> N
 
 
 def test_a_pinned_value_reaches_the_methods_that_know_it() -> None:
-    fixed = run_search.fixed_values(["rank=8", "lr=1e-4", "C=2"], ["svm", "full", "lora"])
+    fixed = fixed_values(["rank=8", "lr=1e-4", "C=2"], ["svm", "full", "lora"], SPACES)
     assert fixed == {"svm": {"C": 2.0}, "full": {"lr": 1e-4}, "lora": {"rank": 8, "lr": 1e-4}}
 
 

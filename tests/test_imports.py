@@ -13,7 +13,7 @@ PACKAGE = ROOT / "tune_sentiment"
 # session, recorder, supervisor and command stand beside the files that DESIGN names: they start
 # Ray, listen to it, go on when it dies, and say what it will cost.
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
-MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay"}
+MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
 
 

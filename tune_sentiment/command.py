@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -150,14 +150,18 @@ def describe(studies: Sequence[Study], resources: Resources, results: Path) -> s
         folder = StudyFolder(results / study.id)
         done, missing = len(folder.trials()), _still_to_run(study, folder)[0]
         space = study.space
-        pinned = ", ".join(f"{name}={value}" for name, value in (space.fixed or {}).items())
+        pinned = _setting(space.fixed or {})
+        searched = f"  searched     {', '.join(space.params) or 'nothing: all pinned'}"
+        plan = [f"  plan         {study.config.max_epochs} epochs, {study.config.padding} padding"]
+        runs = [f"  runs         {_setting(point)}" for point in space.start if point]
         lines = [
             study.id,
             f"  folder       {folder.path}",
             f"  dataset      {study.source.dataset.name}: {describe_counts(study)}",
             f"  model        {study.source.backbone.name} ({study.source.backbone.fingerprint})",
-            f"  searched     {', '.join(space.params) or 'nothing: all pinned'}",
+            *(runs if space.is_listed else [searched]),
             f"  pinned       {pinned or 'nothing'}",
+            *(plan if study.plan else []),
             f"  metric       {study.config.metric}, comparison {study.comparison}",
             f"  trials       {done} done, {missing} to run",
         ]
@@ -165,6 +169,10 @@ def describe(studies: Sequence[Study], resources: Resources, results: Path) -> s
             lines.append(f"  forecast     {_dry_forecast(study, folder, resources)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _setting(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def describe_counts(study: Study) -> str:

@@ -67,8 +67,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     what = parser.add_argument_group("what")
     names = " ".join(METHODS)
-    add(what, "--method", required=True, help=f"{names}, a comma list, or all")
-    add(what, "--dataset", required=True, help=DATASET_HELP)
+    add(what, "--method", help=f"{names}, a comma list, or all")
+    add(what, "--dataset", help=DATASET_HELP)
+    what.add_argument(
+        "--preset", help="a lab report's experiments instead of a search; list names them"
+    )
     add(what, "--text-column", help="of a file or hub dataset (default: found)")
     add(what, "--label-column", help="of a file or hub dataset (default: found)")
     what.add_argument(

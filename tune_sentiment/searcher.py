@@ -124,11 +124,14 @@ class Search(Searcher):
         self, key: str, trial: optuna.Trial, params: dict[str, Any], repeats: Sequence[str]
     ) -> Proposal:
         starts = [dict(point) for point in self.space.start] or [{}]
+        origin = "start" if trial.params in starts else "sampler"
+        if self.space.is_listed:
+            origin = "preset"
         number, self.next_number = self.next_number, self.next_number + 1
         return Proposal(
             number=number,
             key=key,
-            origin="start" if trial.params in starts else "sampler",
+            origin=origin,
             params=params,
             seed=self.seed,
             repeats=tuple(repeats),

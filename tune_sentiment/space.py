@@ -21,6 +21,7 @@ class SearchSpace:
         params: A Ray Tune domain for each searched hyperparameter.
         start: Configurations that are tried first, in order: known-good ones.
         fixed: Pinned hyperparameters, no longer searched.
+        is_listed: Whether the start points are all that is run, each to its last epoch.
 
     Raises:
         UsageError: If a start point misses a hyperparameter or lies outside its domain.
@@ -30,6 +31,7 @@ class SearchSpace:
     params: Mapping[str, Any]
     start: Sequence[Mapping[str, Any]] = ()
     fixed: Mapping[str, Any] | None = None
+    is_listed: bool = False
 
     def __post_init__(self) -> None:
         domains = self.distributions()
@@ -61,19 +63,24 @@ class SearchSpace:
             params={name: d for name, d in self.params.items() if name not in values},
             start=start,
             fixed={**(self.fixed or {}), **values},
+            is_listed=self.is_listed,
         )
 
     def describe(self) -> dict[str, Any]:
         """The space as JSON values: Optuna distributions, pinned values, start points."""
         domains = self.distributions().items()
+        listed = {"is_listed": True} if self.is_listed else {}
         return {
             "distributions": {name: od.distribution_to_json(d) for name, d in sorted(domains)},
             "fixed": dict(self.fixed or {}),
             "start": [dict(point) for point in self.start],
+            **listed,
         }
 
     def size(self) -> int | None:
         """How many configurations there are; ``None`` if a hyperparameter is continuous."""
+        if self.is_listed:
+            return max(1, len(self.start))  # all pinned: one configuration
         total = 1
         for domain in self.distributions().values():
             if isinstance(domain, od.CategoricalDistribution):

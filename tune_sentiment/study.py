@@ -105,11 +105,11 @@ class Study:
         return int(plan["max_epochs"] * plan["evaluations_per_epoch"]) if plan else 1
 
     def scheduler(self) -> dict[str, int] | None:
-        """ASHA's settings; ``None`` for a method that has nothing to stop early."""
+        """ASHA's settings; ``None`` where nothing is stopped early."""
         from tune_sentiment.scheduler import scheduler_settings
 
         plan = self.plan
-        if not self.method.stops_early:
+        if not self.method.stops_early or self.space.is_listed:
             return None
         domain = self.space.distributions().get("warmup_ratio")
         longest = (self.space.fixed or {}).get("warmup_ratio", getattr(domain, "high", 0.0))
