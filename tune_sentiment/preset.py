@@ -1,11 +1,12 @@
 """Experiments that somebody published, to be run again exactly: configuration by configuration."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 
+from tune_sentiment.methods import METHODS
 from tune_sentiment.space import SearchSpace
 
 
@@ -68,7 +69,7 @@ class Preset:
     about: str
     dataset: str
     experiments: Sequence[Experiments]
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
 
 
 def listing(presets: Mapping[str, Preset]) -> str:
@@ -79,7 +80,7 @@ def listing(presets: Mapping[str, Preset]) -> str:
         for study in preset.experiments:
             count = len(study.configurations)
             parts = [f"{study.method}: {count} configuration{'s' if count > 1 else ''}"]
-            if study.method != "svm":
+            if METHODS[study.method].is_neural:
                 parts.append(f"{study.max_epochs} epochs, {study.padding} padding")
             if study.assumed:
                 parts.append(f"assumed: {', '.join(study.assumed)}")
