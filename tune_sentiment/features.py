@@ -67,9 +67,12 @@ def cached_features(backbone: "Backbone", tokens: Tokens) -> Features | None:
 
     A file that cannot be read is as good as none.
     """
+    return _kept(_cache_file(backbone, tokens), tokens)
+
+
+def _kept(path: Path, tokens: Tokens) -> Features | None:
     from safetensors import SafetensorError, safe_open
 
-    path = _cache_file(backbone, tokens)
     try:
         with safe_open(path, framework="numpy") as stored:
             pooled = {name: stored.get_tensor(name) for name in POOLINGS}
@@ -83,9 +86,9 @@ def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Featur
     """The features of every text, read from the cache or computed in fp32 and left there."""
     from safetensors.numpy import save_file
 
-    if (kept_before := cached_features(backbone, tokens)) is not None:
-        return kept_before
     path = _cache_file(backbone, tokens)
+    if (kept_before := _kept(path, tokens)) is not None:
+        return kept_before
     started = time.perf_counter()
     pooled, encoder_params = _compute(backbone, tokens, device)
     seconds = time.perf_counter() - started
