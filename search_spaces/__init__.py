@@ -1,5 +1,6 @@
 """SPACES: where each method's hyperparameters may move. Data, no logic."""
 
-from search_spaces import adapters, freeze, full, lora, svm
+from search_spaces import adapters, bitfit, freeze, full, gradual, ia3, lora, svm
 
-SPACES = {module.SPACE.method: module.SPACE for module in (svm, full, freeze, lora, adapters)}
+MODULES = (svm, full, freeze, lora, adapters, ia3, bitfit, gradual)
+SPACES = {module.SPACE.method: module.SPACE for module in MODULES}

@@ -23,5 +23,5 @@ def test_each_method_has_a_measured_cost_and_what_can_be_merged_has_two(
     assert tuple(found) == FIELDS
     assert found.pop("inference_device") == "cpu"
     measured = {name for name, value in found.items() if value is not None and value > 0}
-    both = set(FIELDS[:4]) if method == "lora" else set(FIELDS[:2])
+    both = set(FIELDS[:4]) if method in ("lora", "ia3") else set(FIELDS[:2])
     assert measured == both

@@ -39,16 +39,25 @@ def layers_of(model: "PreTrainedModel") -> list[Layer]:
     Raises:
         UsageError: If the model's layers are not those of a BERT-like encoder.
     """
-    count, width = model.config.num_hidden_layers, model.config.hidden_size
-    stacks = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == count
-    ]
-    if not stacks:
-        raise _unsupported(model)
-    prefix, stack = stacks[0]
+    prefix, stack = _stack(model)
+    width = model.config.hidden_size
     return [_layer(model, f"{prefix}.{i}", layer, width) for i, layer in enumerate(stack)]
+
+
+def encoder_layers(model: "PreTrainedModel") -> nn.ModuleList:
+    """The encoder's layers, first layer first.
+
+    Raises:
+        UsageError: If the model's layers are not those of a BERT-like encoder.
+    """
+    return _stack(model)[1]
+
+
+def _stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+            return name, module
+    raise _unsupported(model)
 
 
 def _layer(model: "PreTrainedModel", prefix: str, layer: nn.Module, width: int) -> Layer:

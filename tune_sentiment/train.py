@@ -48,6 +48,8 @@ class TrainState:
         train_seconds: Spent in training steps.
         eval_seconds: Spent in evaluations.
         losses: Mean loss of each step since the last evaluation, on the model's device.
+        trainable: Every parameter that requires gradients.
+        on_step: Called before each step with the share of planned steps that is done.
     """
 
     model: "PreTrainedModel"
@@ -62,17 +64,33 @@ class TrainState:
     eval_seconds: float = 0.0
     losses: list[torch.Tensor] = field(default_factory=list)
     trainable: list[torch.nn.Parameter] = field(default_factory=list)
+    on_step: Callable[[float], None] = lambda share: None
 
     @classmethod
-    def new(cls, model: "PreTrainedModel", config: TrialConfig, train: Inputs) -> "TrainState":
-        """The state before the first step on these items."""
+    def new(
+        cls,
+        model: "PreTrainedModel",
+        config: TrialConfig,
+        train: Inputs,
+        lr_factor: Callable[[str], float] = lambda name: 1.0,
+        on_step: Callable[[float], None] = lambda share: None,
+    ) -> "TrainState":
+        """The state before the first step on these items.
+
+        Args:
+            model: A prepared one.
+            config: The training's instruction.
+            train: What it is trained on.
+            lr_factor: What a parameter's learning rate is multiplied with, by its name.
+            on_step: Called before each step with the share of planned steps that is done.
+        """
         from transformers import get_scheduler
 
         num_train = len(train)
         narrow(model, train.vocabulary)
         use_own_attention(model)
         cheapen_dropout(model)
-        optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
+        optimizer = torch.optim.AdamW(parameter_groups(model, config, lr_factor), fused=True)
         total = steps_per_epoch(num_train, config.batch_size) * config.max_epochs
         schedule = get_scheduler(
             config.schedule,
@@ -83,6 +101,7 @@ class TrainState:
         scaler = torch.amp.GradScaler(model.device.type, enabled=config.precision == "fp16")
         state = cls(model, config, num_train, optimizer, schedule, scaler)
         state.trainable = [p for p in model.parameters() if p.requires_grad]
+        state.on_step = on_step
         return state
 
     @property
@@ -105,6 +124,7 @@ class TrainState:
     def take_step(self, train: Inputs, items: npt.NDArray[np.int64]) -> torch.Tensor:
         """One optimizer step on these items; returns their mean loss, still on the device."""
         config, device = self.config, self.model.device
+        self.on_step(self.step / (self.epoch_steps * config.max_epochs))
         total = torch.zeros((), device=device)
         micro = config.micro_batch_size or len(items)
         for start in range(0, len(items), micro):
@@ -131,21 +151,26 @@ def steps_per_epoch(num_train: int, batch_size: int) -> int:
     return math.ceil(num_train / batch_size)
 
 
-def parameter_groups(model: "PreTrainedModel", config: TrialConfig) -> list[dict[str, Any]]:
-    """AdamW's groups: the head with its own learning rate; no decay of biases and norms."""
+def parameter_groups(
+    model: "PreTrainedModel",
+    config: TrialConfig,
+    lr_factor: Callable[[str], float] = lambda name: 1.0,
+) -> list[dict[str, Any]]:
+    """AdamW's groups by learning rate; no decay of vectors: biases, norms, factors."""
     heads = tuple(f"{name}." for name in head_names(model))
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            decays = parameter.ndim >= 2  # biases and norms have one dimension
-            groups.setdefault((name.startswith(heads), decays), []).append(parameter)
+            factor = config.head_lr_over_lr if name.startswith(heads) else lr_factor(name)
+            decays = sum(size > 1 for size in parameter.shape) >= 2  # biases and norms are vectors
+            groups.setdefault((factor, decays), []).append(parameter)
     return [
         {
             "params": parameters,
-            "lr": config.lr * (config.head_lr_over_lr if is_head else 1.0),
+            "lr": config.lr * factor,
             "weight_decay": config.weight_decay if decays else 0.0,
         }
-        for (is_head, decays), parameters in groups.items()
+        for (factor, decays), parameters in groups.items()
     ]
 
 

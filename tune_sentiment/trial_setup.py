@@ -5,6 +5,7 @@ Imports nothing heavy: the driver makes a ``TrialSetup``, workers build models.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tupl
 
     The seed fixes all that is random, from the head's initial values to dropout.
     """
+    return _built(setup, params, seed)[:2]
+
+
+def _built(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any, Any, Any]:
+    """Those two, and the method's own hyperparameters."""
     import torch
 
     method = METHODS[setup.method]
@@ -57,12 +63,19 @@ def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tupl
     torch.manual_seed(seed)
     model = setup.backbone.classifier(setup.classes)
     method.prepare(model, own)
-    return model.to(setup.device), config
+    return model.to(setup.device), config, own
 
 
 def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, train: Any) -> Any:
     """A neural method's training before its first step."""
     from tune_sentiment.train import TrainState
 
-    model, config = build_model(setup, params, seed)
-    return TrainState.new(model, config, train)
+    model, config, own = _built(setup, params, seed)
+    method = METHODS[setup.method]
+    return TrainState.new(
+        model,
+        config,
+        train,
+        lr_factor=partial(method.lr_factor, own),
+        on_step=partial(method.on_step, model, own),
+    )

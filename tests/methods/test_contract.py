@@ -61,7 +61,7 @@ def proposal_for(method: str, seed: int = 7, **changes: Any) -> Proposal:
 
 
 def test_the_tables_have_the_same_methods() -> None:
-    assert len(METHODS) >= 5
+    assert len(METHODS) >= 8
     assert set(METHODS) == set(SPACES)
     assert set(COMPARED) <= set(METHODS)
     assert NEURAL

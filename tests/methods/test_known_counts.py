@@ -5,7 +5,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig
 
 from tune_sentiment.methods import METHODS
+from tune_sentiment.methods.bitfit import BitfitHyperparameters
 from tune_sentiment.methods.full import FullHyperparameters
+from tune_sentiment.methods.gradual import GradualHyperparameters
+from tune_sentiment.methods.ia3 import Ia3Hyperparameters
 from tune_sentiment.methods.lora import TARGETS, LoraHyperparameters
 from tune_sentiment.structure import freeze_all_but_head, head_names, linear_names
 
@@ -46,6 +49,31 @@ def test_lora_of_rank_8_on_query_and_value() -> None:
     with torch.device("meta"):
         model = prepared("lora", shaped(DistilBertConfig()), lora("qv"))
     assert trainable(model) == 739_586
+
+
+def test_dora_adds_a_magnitude_for_each_row_of_query_and_value() -> None:
+    own = LoraHyperparameters(rank=8, alpha_over_rank=2, dropout=0.1, targets="qv", variant="dora")
+    with torch.device("meta"):
+        model = prepared("lora", shaped(DistilBertConfig()), own)
+    assert trainable(model) == 739_586 + 6 * 2 * 768
+
+
+def test_ia3_scales_keys_values_and_inner_activations() -> None:
+    with torch.device("meta"):
+        model = prepared("ia3", shaped(DistilBertConfig()), Ia3Hyperparameters())
+    assert trainable(model) == 592_130 + 6 * (768 + 768 + 3072)
+
+
+def test_bitfit_trains_every_bias_of_the_encoder() -> None:
+    model = prepared("bitfit", shaped(DistilBertConfig()), BitfitHyperparameters())
+    # each layer: four attention maps, 3072 inner, one outer, two norms; then the embeddings' norm
+    assert trainable(model) == 592_130 + 6 * (4 * 768 + 3072 + 768 + 2 * 768) + 768
+
+
+def test_gradual_unfreezing_trains_all_in_the_end() -> None:
+    own = GradualHyperparameters(unfreezing_ratio=0.5)
+    model = prepared("gradual", shaped(DistilBertConfig()), own)
+    assert trainable(model) == 66_955_010
 
 
 def test_the_pooler_of_a_bert_belongs_to_its_head() -> None:

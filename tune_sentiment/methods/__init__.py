@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.errors import unknown
-from tune_sentiment.methods import adapters, freeze, full, lora, svm
+from tune_sentiment.methods import adapters, bitfit, freeze, full, gradual, ia3, lora, svm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -25,6 +25,8 @@ class Method:
     Args:
         hyperparameters: Dataclass that owns the method's own hyperparameters.
         prepare: Freezes and inserts in place, so that exactly what shall train requires gradients.
+        lr_factor: What a parameter's learning rate is multiplied with, by its name.
+        on_step: Called before each optimizer step with the share of planned steps that is done.
         merge: Turns a trained model into one that plain transformers loads, in place.
         fit: Trains a closed-form method on features; ``prepare`` is then ``None``.
         reads_features: Whether it reads frozen features, or else tokens.
@@ -33,6 +35,8 @@ class Method:
 
     hyperparameters: type
     prepare: "Callable[[PreTrainedModel, Any], None] | None" = None
+    lr_factor: Callable[[Any, str], float] = lambda hyperparameters, name: 1.0
+    on_step: "Callable[[PreTrainedModel, Any, float], None]" = lambda model, own, share: None
     merge: "Callable[[PreTrainedModel], None] | None" = None
     fit: "Callable[[Any, Features], LinearClassifier] | None" = None
     reads_features: bool = False
@@ -49,6 +53,12 @@ class Method:
         return self.is_neural and not self.reads_features
 
 
+def _merge_injected(model: "PreTrainedModel") -> None:
+    from tune_sentiment.injection import merge
+
+    merge(model)
+
+
 METHODS: dict[str, Method] = {
     "svm": Method(
         hyperparameters=svm.SvmHyperparameters, fit=svm.fit, reads_features=True, is_plain=False
@@ -61,10 +71,22 @@ METHODS: dict[str, Method] = {
         reads_features=True,
     ),
     "lora": Method(
-        hyperparameters=lora.LoraHyperparameters, prepare=lora.prepare, merge=lora.merge
+        hyperparameters=lora.LoraHyperparameters,
+        prepare=lora.prepare,
+        lr_factor=lora.lr_factor,
+        merge=_merge_injected,
     ),
     "adapters": Method(
         hyperparameters=adapters.AdaptersHyperparameters, prepare=adapters.prepare, is_plain=False
+    ),
+    "ia3": Method(
+        hyperparameters=ia3.Ia3Hyperparameters, prepare=ia3.prepare, merge=_merge_injected
+    ),
+    "bitfit": Method(hyperparameters=bitfit.BitfitHyperparameters, prepare=bitfit.prepare),
+    "gradual": Method(
+        hyperparameters=gradual.GradualHyperparameters,
+        prepare=gradual.prepare,
+        on_step=gradual.on_step,
     ),
 }
 BASELINE = "svm"
