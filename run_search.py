@@ -2,13 +2,13 @@
 
 import argparse
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tune_sentiment.advice import next_step, python_command, this_command
 from tune_sentiment.asked import chosen_methods, fixed_values
 from tune_sentiment.columns import Columns
 from tune_sentiment.config import Resources, StudyConfig
@@ -16,7 +16,7 @@ from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
-from tune_sentiment.methods import BASELINE, COMPARED
+from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser
 from tune_sentiment.paths import exists, is_folder, user_path
@@ -24,6 +24,7 @@ from tune_sentiment.signals import exit_code, listen
 
 if TYPE_CHECKING:
     from tune_sentiment.preset import Preset
+    from tune_sentiment.space import SearchSpace
     from tune_sentiment.study import Study
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -39,7 +40,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         StartError: If data or model cannot be had.
     """
     preset = _preset(args)
-    methods = [] if preset else chosen_methods(args.method)
+    methods = [] if args.method is None else chosen_methods(args.method)
     columns = Columns(
         text=args.text_column,
         label=args.label_column,
@@ -62,9 +63,8 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     if preset:
         asked["dataset"] = args.dataset or preset.dataset
     StudyConfig(**{"method": BASELINE, **asked})
-    from search_spaces import SPACES
-
-    fixed = fixed_values(args.fix or [], methods, SPACES) if methods else {}
+    spaces, methods = _spaces(args, methods)
+    fixed = fixed_values(args.fix or [], methods, spaces) if methods else {}
     spec = dataset_named(asked["dataset"], columns)
 
     from tune_sentiment.source import Source
@@ -73,18 +73,39 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
     source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)
 
-    wanted = [
-        (StudyConfig(**{**asked, **experiments.plan}), experiments.space)
-        for experiments in (preset.experiments if preset else ())
+    studies = [
+        resolve(StudyConfig(method=method, fixed=fixed[method], **asked), spaces[method], source)
+        for method in methods
     ]
-    for method in methods:
-        wanted.append((StudyConfig(method=method, fixed=fixed[method], **asked), SPACES[method]))
-    studies = [resolve(config, space, source) for config, space in wanted]
+    for listed in preset.experiments if preset else ():
+        config = StudyConfig(**{**asked, **listed.plan})
+        others = preset.num_trials - config.trials if preset else 0
+        studies.append(resolve(config, listed.space, source, beside=others))
     if not preset and BASELINE not in methods and not metric.needs_probabilities:
-        baseline = resolve(StudyConfig(method=BASELINE, **asked), SPACES[BASELINE], source)
+        baseline = resolve(StudyConfig(method=BASELINE, **asked), spaces[BASELINE], source)
         if not _is_in_ledger(baseline, results):
             studies.insert(0, baseline)
     return studies, resources, results
+
+
+def _spaces(
+    args: argparse.Namespace, methods: list[str]
+) -> "tuple[dict[str, SearchSpace], list[str]]":
+    """Every method's space, the user's own in place of ours, and the methods that are searched.
+
+    Raises:
+        UsageError: If the user's file is wrong, or of a method that is not searched.
+    """
+    from search_spaces import SPACES
+
+    if args.space is None:
+        return SPACES, methods
+    from tune_sentiment.own_space import load_space
+
+    own = load_space(user_path(args.space))
+    if methods and own.method not in methods:
+        raise UsageError(f"--space {args.space} is {own.method}'s, --method names {args.method}")
+    return {**SPACES, own.method: own}, methods or [own.method]
 
 
 def _preset(args: argparse.Namespace) -> "Preset | None":
@@ -95,7 +116,7 @@ def _preset(args: argparse.Namespace) -> "Preset | None":
             preset nor a method and a dataset are named.
     """
     if args.preset is None:
-        if args.method is None or args.dataset is None:
+        if (args.method is None and args.space is None) or args.dataset is None:
             raise UsageError("--method and --dataset are needed, or --preset (see --help)")
         return None
     from search_spaces.presets import PRESETS
@@ -104,7 +125,15 @@ def _preset(args: argparse.Namespace) -> "Preset | None":
         raise unknown("preset", args.preset, PRESETS, plural="Presets")
     preset = PRESETS[args.preset]
     usual = build_parser().parse_args([])
-    for name in ("method", "fix", "trials", "max_epochs", "padding", "time_budget_minutes"):
+    for name in (
+        "method",
+        "space",
+        "fix",
+        "trials",
+        "max_epochs",
+        "padding",
+        "time_budget_minutes",
+    ):
         if getattr(args, name) != getattr(usual, name):
             flag = f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} cannot be chosen: --preset {args.preset} decides it")
@@ -155,6 +184,7 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     """Print the comparison and what to do next; write it into each winner's card."""
     from analysis.load import load_studies
     from analysis.report import markdown
+    from analysis.settings import hyperparameters, replay
     from tune_sentiment.card import write_card
 
     gaps: list[str] = []
@@ -164,8 +194,10 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     loaded = [s for s in found if s.description["comparison"] == studies[0].comparison]
     table = markdown(loaded)
     print(f"\n{table}\n")
-    for study in studies:
-        write_card(results / study.id, table)
+    for side in loaded:
+        if side.winner is not None:
+            command = replay(side, hyperparameters(side, side.winner))
+            write_card(side.path, table, command)
     winners = {s.description["id"] for s in loaded if s.winner is not None}
     without = [study.id for study in studies if study.id not in winners]
     for name in without:
@@ -173,40 +205,6 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
     print(f"Next: {next_step(args, {s.method for s in loaded})}")
     return 1 if without else 0
-
-
-def this_command(argv: Sequence[str] | None) -> str:
-    """The command that is running, to be typed again."""
-    words = sys.argv[1:] if argv is None else argv
-    return f"{python_command()} run_search.py {shlex.join(words)}"
-
-
-def python_command() -> str:
-    """This Python as a person would type it: relative in a checkout with its own environment."""
-    python = Path(sys.executable)
-    here = Path.cwd()
-    return str(python.relative_to(here)) if python.is_relative_to(here) else python.name
-
-
-def next_step(args: argparse.Namespace, compared: set[str]) -> str:
-    """One thing that is worth trying after this command."""
-    if args.preset is not None:
-        return f"{python_command()} -m analysis {args.results} --table published"
-    command = f"{python_command()} run_search.py"
-    others = [name for name in COMPARED if name not in compared]
-    if others:
-        asked = build_parser().parse_args(["--method", others[0], "--dataset", args.dataset])
-        words = [f"--method {others[0]} --dataset {shlex.quote(args.dataset)}"]
-        for name, default in vars(asked).items():
-            value = getattr(args, name)
-            if name not in ("method", "dataset", "fix", "name", "dry_run") and value != default:
-                flag = f"--{name.replace('_', '-')}"
-                words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
-        return f"{command} {' '.join(words)} adds a row to this table"
-    if args.confirm_seeds < 3:
-        seeds = StudyConfig.confirm_seeds
-        return f"the same command with --confirm-seeds {seeds}, for an honest spread"
-    return f"the same command with --trials {2 * args.trials} extends the search"
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resourc
     from tune_sentiment.workload import slots_for, trial_setup
 
     trials, confirmations = _still_to_run(study, folder)
-    slots = slots_for(study, resources, trials)
+    slots = slots_for(study, resources, trials + study.beside)
     line = f"{trials} trials to run" if trials else "search complete"
     if trials and folder.test_openings():
         line += " (the test split was opened before; a new winner opens it again)"
@@ -138,9 +138,8 @@ def _forecast(
 
 
 def typical_params(study: Study) -> dict[str, Any]:
-    """The configuration that a forecast is measured with: the first start point, pins included."""
-    first = next(iter(study.space.start), {})
-    return {**first, **(study.space.fixed or {})}
+    """The configuration that a forecast is measured with, pins included."""
+    return {**study.space.example(), **(study.space.fixed or {})}
 
 
 def describe(studies: Sequence[Study], resources: Resources, results: Path) -> str:

@@ -160,7 +160,7 @@ class Course:
             ),
             count=len(alone) or missing,
             # Threads follow from what was asked for, not from what is missing: they change numbers.
-            slots=self._slots(asked_trials(study), bool(alone)),
+            slots=self._slots(asked_trials(study) + study.beside, bool(alone)),
             is_alone=bool(alone),
         )
 

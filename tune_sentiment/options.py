@@ -30,7 +30,7 @@ DATASET_HELP = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """One line for an error, as for every other wrong value."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -43,12 +43,13 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Leave with one line and exit code 2."""
         self.exit(2, f"error: {message} (see --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line; its defaults are those of ``StudyConfig`` and ``Resources``."""
-    parser = _Parser(
+    parser = Parser(
         prog="run_search.py",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -81,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
     add(what, "--model", help="distilbert, minilm, tiny, a hub id or a folder")
     add(what, "--metric", metavar="METRIC", help=" ".join(SEARCHABLE))
     add(what, "--fix", action="append", metavar="NAME=VALUE", help="pin a hyperparameter")
+    what.add_argument(
+        "--space",
+        metavar="FILE",
+        help="a Python file with your own SPACE, in place of its method's",
+    )
     much = parser.add_argument_group("how much")
     add(much, "--trials", type=int, help="configurations of each study")
     add(much, "--max-epochs", type=int, help="epochs that each trial is planned for")

@@ -71,6 +71,11 @@ class Preset:
     experiments: Sequence[Experiments]
     notes: Sequence[str] = ()
 
+    @property
+    def num_trials(self) -> int:
+        """Configurations of all its studies."""
+        return sum(len(study.configurations) for study in self.experiments)
+
 
 def listing(presets: Mapping[str, Preset]) -> str:
     """Every preset with what it runs, and what its report leaves open."""

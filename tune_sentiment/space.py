@@ -1,5 +1,6 @@
 """A method's search space: where its hyperparameters move, and where the search starts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,22 @@ class SearchSpace:
             is_listed=self.is_listed,
         )
 
+    def example(self) -> dict[str, Any]:
+        """A configuration from the space: the first start point, else the middle of it."""
+        if self.start:
+            return dict(self.start[0])
+        made = {}
+        for name, domain in self.distributions().items():
+            if isinstance(domain, od.CategoricalDistribution):
+                made[name] = domain.choices[0]
+            elif isinstance(domain, od.IntDistribution):
+                made[name] = domain.low
+            else:
+                assert isinstance(domain, od.FloatDistribution)
+                low, high = domain.low, domain.high
+                made[name] = math.sqrt(low * high) if domain.log else (low + high) / 2
+        return made
+
     def describe(self) -> dict[str, Any]:
         """The space as JSON values: Optuna distributions, pinned values, start points."""
         domains = self.distributions().items()
@@ -92,6 +109,11 @@ class SearchSpace:
             else:
                 return None
         return total
+
+
+def is_domain(value: Any) -> bool:
+    """Whether values can be drawn from it."""
+    return isinstance(value, tune.search.sample.Domain)
 
 
 def parse_value(name: str, text: str, space: SearchSpace, owned: Mapping[str, type]) -> Any:

@@ -42,11 +42,13 @@ class Study:
         config: What was asked for.
         space: The method's space with the pinned values taken out.
         source: Data and backbone.
+        beside: Trials of the preset's other studies, which run side by side with this one's.
     """
 
     config: StudyConfig
     space: SearchSpace
     source: Source
+    beside: int = 0
 
     def __post_init__(self) -> None:
         metric = metric_named(self.config.metric)
@@ -137,7 +139,7 @@ class Study:
 
     @cached_property
     def num_trainable_params(self) -> int:
-        """What trains at the first start point; 0 for a closed-form method.
+        """What trains in an example of the space; 0 for a closed-form method.
 
         Raises:
             UsageError: If the method cannot be used with this backbone.
@@ -145,7 +147,7 @@ class Study:
         prepare = self.method.prepare
         if prepare is None:
             return 0
-        own = self.own_hyperparameters(next(iter(self.space.start), {}))
+        own = self.own_hyperparameters(self.space.example())
         classes = self.source.dataset.classes
         return self.source.backbone.num_trainable_params(classes, lambda m: prepare(m, own))
 
@@ -215,14 +217,14 @@ class Study:
         }
 
 
-def resolve(config: StudyConfig, space: SearchSpace, source: Source) -> Study:
+def resolve(config: StudyConfig, space: SearchSpace, source: Source, *, beside: int = 0) -> Study:
     """Check a study before anything starts: every start point and pinned value, and the backbone.
 
     Raises:
         UsageError: If a value is refused, or the method cannot be used with this backbone.
     """
-    study = Study(config=config, space=space.pin(config.fixed), source=source)
-    for point in study.space.start or [{}]:
+    study = Study(config=config, space=space.pin(config.fixed), source=source, beside=beside)
+    for point in study.space.start or [study.space.example()]:
         study.own_hyperparameters(point)
     _ = study.num_trainable_params
     if config.padding == "packed" and not source.backbone.can_pack:
