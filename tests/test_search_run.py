@@ -16,8 +16,8 @@ from tune_sentiment.data import load_test
 from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import METHODS
+from tune_sentiment.predictor import load_winner
 from tune_sentiment.records import RECORD_FIELDS, SCHEMA
-from tune_sentiment.winner import load_winner
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,7 +16,7 @@ classify("a gorgeous, witty film")
 ```"""
 OWN_USE = """```python
 from pathlib import Path
-from tune_sentiment.winner import load_winner
+from tune_sentiment.predictor import load_winner
 
 classify = load_winner(Path("winner"))
 classify(["a gorgeous, witty film"])
@@ -25,12 +25,13 @@ Plain transformers cannot load this method: the frozen encoder is in `encoder/`,
 `trained.safetensors`."""
 
 
-def write_card(study: Path, table: str) -> None:
+def write_card(study: Path, table: str, command: str) -> None:
     """Write ``winner/README.md`` with the comparison, if the study has a winner's folder.
 
     Args:
         study: The study's folder.
         table: The comparison in markdown.
+        command: What trains this configuration again.
     """
     folder = StudyFolder(study)
     if not (folder.winner / WINNER_FILE).exists():
@@ -38,7 +39,14 @@ def write_card(study: Path, table: str) -> None:
     about, description = read_json(folder.winner / WINNER_FILE), read_json(folder.study_file)
     use = PLAIN_USE if METHODS[about["method"]].is_plain else OWN_USE
     settings = "\n".join(f"- `{name}`: {value}" for name, value in about["params"].items())
-    card = f"""# {harmless(description["dataset"])}, {description["model"]}, {about["method"]}
+    library = "\nlibrary_name: transformers" if METHODS[about["method"]].is_plain else ""
+    card = f"""---
+pipeline_tag: text-classification{library}
+tags:
+- tune_sentiment
+- {about["method"]}
+---
+# {harmless(description["dataset"])}, {description["model"]}, {about["method"]}
 
 The confirmation run with the best validation score of the study `{description["id"]}` (seed
 {about["seed"]}). Classes, in order: {", ".join(map(harmless, about["classes"]))}.
@@ -52,6 +60,11 @@ From the study's folder:
 ## Hyperparameters
 
 {settings}
+
+With fresh seeds again:
+```
+{command}
+```
 
 ## Comparison
 

@@ -41,31 +41,47 @@ def find_columns(source: object, header: Sequence[str], columns: Columns) -> tup
     Raises:
         UsageError: If a name is missing, stands twice, or none is found.
     """
+    text = find_column(source, header, "text", columns.text, TEXT_COLUMNS)
+    label = find_column(source, header, "label", columns.label, LABEL_COLUMNS)
+    if text == label:
+        raise UsageError(f"{source}: '{header[text]}' cannot be both text and label")
+    return text, label
+
+
+def find_column(
+    source: object, header: Sequence[str], kind: str, named: str | None, usual: Sequence[str]
+) -> int:
+    """Place of one column.
+
+    Args:
+        source: What an error names.
+        header: All columns.
+        kind: What it holds, ``text`` or ``label``.
+        named: As the user calls it, ``None`` to find it.
+        usual: Names that are looked for, lower case.
+
+    Raises:
+        UsageError: If the name is missing, stands twice, or none is found.
+    """
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise UsageError(f"{source}: the column '{repeated[0]}' stands twice in the header")
-    places = []
-    for kind, named, usual in (
-        ("text", columns.text, TEXT_COLUMNS),
-        ("label", columns.label, LABEL_COLUMNS),
-    ):
-        known = [place for word in usual for place, h in enumerate(header) if h.lower() == word]
-        if named is None and len({header[place].lower() for place in known[:2]}) < len(known[:2]):
-            both = " and ".join(f"'{header[place]}'" for place in known[:2])
-            raise UsageError(f"{source}: columns {both}; name one with --{kind}-column")
-        if named is not None and named not in header:
-            raise UsageError(f"{source}: no column '{named}'. Columns: {', '.join(header)}")
-        if named is None and not known:
-            if len(header) == 1 and (mark := re.search(r"[;\t|]", header[0])):
-                raise UsageError(
-                    f"{source}: separated by {mark[0]!r}, not by commas; save it with commas, or "
-                    "with tabs as .tsv"
-                )
-            raise UsageError(
-                f"{source}: no {kind} column found; name it with --{kind}-column. Columns: "
-                f"{', '.join(header)}"
-            )
-        places.append(known[0] if named is None else header.index(named))
-    if places[0] == places[1]:
-        raise UsageError(f"{source}: '{header[places[0]]}' cannot be both text and label")
-    return places[0], places[1]
+    if named is not None and named not in header:
+        raise UsageError(f"{source}: no column '{named}'. Columns: {', '.join(header)}")
+    if named is not None:
+        return header.index(named)
+    known = [place for word in usual for place, h in enumerate(header) if h.lower() == word]
+    if len({header[place].lower() for place in known[:2]}) < len(known[:2]):
+        both = " and ".join(f"'{header[place]}'" for place in known[:2])
+        raise UsageError(f"{source}: columns {both}; name one with --{kind}-column")
+    if known:
+        return known[0]
+    if len(header) == 1 and (mark := re.search(r"[;\t|]", header[0])):
+        raise UsageError(
+            f"{source}: separated by {mark[0]!r}, not by commas; save it with commas, or with "
+            "tabs as .tsv"
+        )
+    raise UsageError(
+        f"{source}: no {kind} column found; name it with --{kind}-column. Columns: "
+        f"{', '.join(header)}"
+    )

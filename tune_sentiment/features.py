@@ -19,6 +19,8 @@ from tune_sentiment.tiny import cache_folder
 from tune_sentiment.tokens import Tokens, scoring_batches
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from tune_sentiment.backbone import Backbone
 
 BATCH_SIZE = 64
@@ -110,10 +112,20 @@ def _cache_file(backbone: "Backbone", tokens: Tokens) -> Path:
 def _compute(
     backbone: "Backbone", tokens: Tokens, device: str
 ) -> tuple[dict[str, npt.NDArray[np.float32]], int]:
+    encoder = encoder_of(backbone, device)
+    return pooled_states(encoder, tokens), encoder.num_parameters()
+
+
+def encoder_of(backbone: "Backbone", device: str) -> "PreTrainedModel":
+    """The frozen encoder, in evaluation mode."""
+    return backbone.classifier(["0", "1"]).base_model.eval().to(device)
+
+
+def pooled_states(encoder: "PreTrainedModel", tokens: Tokens) -> dict[str, npt.NDArray[np.float32]]:
+    """For each of POOLINGS what an encoder says of every text, ``[texts, width]``."""
     import torch
 
-    encoder = backbone.classifier(["0", "1"]).base_model.eval().to(device)
-    width = encoder.config.hidden_size
+    device, width = encoder.device, encoder.config.hidden_size
     pooled = {name: np.empty((len(tokens), width), dtype=np.float32) for name in POOLINGS}
     with torch.inference_mode():
         for items in scoring_batches(tokens.lengths, BATCH_SIZE):
@@ -122,4 +134,4 @@ def _compute(
             mask = batch["attention_mask"][..., None].to(states.dtype)
             pooled["cls"][items] = states[:, 0].cpu().numpy()
             pooled["mean"][items] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
-    return pooled, encoder.num_parameters()
+    return pooled

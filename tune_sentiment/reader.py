@@ -6,7 +6,7 @@ Texts such as "NA", "null" or "None" stay texts; nothing is guessed, shifted or 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from tune_sentiment.columns import Columns, find_columns
 from tune_sentiment.errors import UsageError
 from tune_sentiment.labels import check_label, has_surrogates
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+SEPARATED = (".csv", ".tsv")
+FORMATS = (*SEPARATED, ".jsonl", ".parquet")
 LARGEST_CELL = 1_000_000  # characters; more is a missing quote or not a text
 SHOWN_ROWS = 5
 
@@ -39,19 +40,42 @@ def read_rows(path: Path, columns: Columns) -> Rows:
     Raises:
         UsageError: If anything is not as it should be, with file and line.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: unknown format '{path.suffix}'. Formats: {', '.join(FORMATS)}")
-    try:
-        if not path.is_file():
-            raise UsageError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+    _check_file(path, FORMATS)
     if path.suffix.lower() == ".parquet":
         return checked_rows(path, *_parquet(path, columns), columns)
     text = _decoded(path, columns.encoding)
     if path.suffix.lower() == ".jsonl":
         return checked_rows(path, *_jsonl(path, text, columns), columns)
     return checked_rows(path, *_separated(path, text, columns), columns)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A separated file as it is written: every field a string, and the line each row stands on."""
+
+    header: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+
+def read_table(path: Path, encoding: str) -> Table:
+    """A csv or tsv file.
+
+    Raises:
+        UsageError: If anything is not as it should be, with file and line.
+    """
+    _check_file(path, SEPARATED)
+    return _table(path, _decoded(path, encoding))
+
+
+def _check_file(path: Path, formats: Sequence[str]) -> None:
+    if path.suffix.lower() not in formats:
+        raise UsageError(f"{path}: unknown format '{path.suffix}'. Formats: {', '.join(formats)}")
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def _decoded(path: Path, encoding: str) -> str:
@@ -74,28 +98,33 @@ def _decoded(path: Path, encoding: str) -> str:
 
 
 def _separated(path: Path, text: str, columns: Columns) -> tuple[list[Any], list[Any], list[int]]:
+    table = _table(path, text)
+    text_at, label_at = find_columns(path, table.header, columns)
+    texts = [row[text_at] for row in table.rows]
+    return texts, [row[label_at] for row in table.rows], table.lines
+
+
+def _table(path: Path, text: str) -> Table:
     csv.field_size_limit(LARGEST_CELL)
     lines_of_text = io.StringIO(text, newline="")  # other line breaks belong to the texts
     if path.suffix.lower() == ".tsv":  # a tsv knows no quotes: they belong to the texts
         reader = csv.reader(lines_of_text, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     else:
         reader = csv.reader(lines_of_text, strict=True)
-    texts, labels, lines = [], [], []
-    rows = _csv_rows(path, reader)
-    header = [name.strip() for _, row in [next(rows, (1, []))] for name in row]
+    rows, lines = [], []
+    found = _csv_rows(path, reader)
+    header = [name.strip() for _, row in [next(found, (1, []))] for name in row]
     if not header:
         raise UsageError(f"{path}: no rows")
-    text_at, label_at = find_columns(path, header, columns)
-    for line, row in rows:
+    for line, row in found:
         if len(row) != len(header):
             raise UsageError(
                 f"{path} line {line}: {len(row)} fields where the header has {len(header)} "
                 f"({', '.join(header)})"
             )
-        texts.append(row[text_at])
-        labels.append(row[label_at])
+        rows.append(row)
         lines.append(line)
-    return texts, labels, lines
+    return Table(header, rows, lines)
 
 
 def _csv_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:

@@ -2,19 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tune_sentiment.backbone import load_backbone
 from tune_sentiment.classifiers import Classifier, LinearClassifier, NeuralClassifier
-from tune_sentiment.durable import flush_folder, read_json, write_json
-from tune_sentiment.features import frozen_features
+from tune_sentiment.durable import flush_folder, write_json
 from tune_sentiment.methods import METHODS
 from tune_sentiment.proposal import Proposal
-from tune_sentiment.tokens import tokenise
 from tune_sentiment.trial_setup import TrialSetup, build_model
 
 ENCODER_FOLDER = "encoder"
@@ -54,7 +48,7 @@ def export(setup: TrialSetup, proposal: Proposal, tensors: Path, folder: Path) -
 
     The folder loads in plain transformers where it can: what LoRA inserted is merged. Else it holds
     the frozen encoder in ``encoder/``, what trained in ``trained.safetensors``, and no file that
-    plain transformers would take for the whole; ``load_winner`` reads it.
+    plain transformers would take for the whole; ``predictor.load_winner`` reads either.
     """
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -93,38 +87,3 @@ def _save_tokenizer(setup: TrialSetup, folder: Path) -> None:
     tokenizer = setup.backbone.tokenizer()
     tokenizer.model_max_length = min(tokenizer.model_max_length, setup.max_length)
     tokenizer.save_pretrained(folder)
-
-
-def load_winner(folder: Path) -> Callable[[Sequence[str]], list[str]]:
-    """A classifier of texts from a winner's folder that plain transformers cannot load.
-
-    Args:
-        folder: A study's ``winner/``.
-
-    Returns:
-        A function from texts to the names of their classes.
-    """
-    about = read_json(folder / WINNER_FILE)
-    method = METHODS[about["method"]]
-    backbone = load_backbone(str(folder / ENCODER_FOLDER))
-    setup = TrialSetup(
-        method=about["method"],
-        backbone=backbone,
-        classes=tuple(about["classes"]),
-        metric="val_accuracy",
-        plan=about["plan"],
-        device="cpu",
-        num_threads=1,
-        max_length=about["max_length"],
-    )
-    proposal = Proposal(
-        number=0, key=about["key"], origin="confirm", params=about["params"], seed=about["seed"]
-    )
-    classifier = load_classifier(setup, proposal, folder / TRAINED_FILE)
-
-    def classify(texts: Sequence[str]) -> list[str]:
-        tokens = tokenise(backbone, texts, np.zeros(len(texts), dtype=np.int64), setup.max_length)
-        inputs = frozen_features(backbone, tokens, "cpu") if method.reads_features else tokens
-        return [about["classes"][i] for i in classifier.scores(inputs).argmax(axis=1)]
-
-    return classify

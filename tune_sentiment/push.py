@@ -1,0 +1,49 @@
+"""Uploading a winner to the Hugging Face hub: the model, its tokenizer and its card."""
+
+from pathlib import Path
+
+from tune_sentiment.errors import StartError, UsageError
+from tune_sentiment.predictor import winner_folder
+
+
+def push(study: Path, repo_id: str, *, is_private: bool) -> str:
+    """Upload a study's winner, and return its address.
+
+    The token is the one that ``hf auth login`` or ``HF_TOKEN`` gave; nothing here reads it.
+
+    Args:
+        study: A study's folder, or a winner's.
+        repo_id: ``name`` or ``owner/name``; made if it is not there.
+        is_private: Whether a new repository is seen by its owner only.
+
+    Raises:
+        UsageError: If there is no winner, or the name is not one that the hub takes.
+        StartError: If the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    folder = winner_folder(study)
+    try:
+        validate_repo_id(repo_id)
+        api = HfApi()
+        made = api.create_repo(repo_id, private=is_private, exist_ok=True)
+        api.upload_folder(
+            repo_id=made.repo_id, folder_path=folder, commit_message="Upload a study's winner"
+        )
+    except HFValidationError as error:
+        raise UsageError(f"--push wants NAME or OWNER/NAME, got '{repo_id}'") from error
+    except HfHubHTTPError as error:
+        raise StartError(f"the hub refuses {repo_id}: {_reason(error)}") from error
+    except (OSError, OfflineModeIsEnabled) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StartError(f"the hub cannot be reached: {first}") from error
+    return str(made)
+
+
+def _reason(error: "Exception") -> str:
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) in (401, 403):
+        return "not logged in, or no right to write there; hf auth login"
+    return next(iter(str(error).splitlines()), type(error).__name__)
