@@ -20,30 +20,29 @@ def push(study: Path, repo_id: str, *, is_private: bool) -> str:
         UsageError: If there is no winner, or the name is not one that the hub takes.
         StartError: If the hub cannot be reached or refuses.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
     folder = winner_folder(study)
     try:
         validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UsageError(f"--push wants NAME or OWNER/NAME, got '{repo_id}'") from error
+    try:
         api = HfApi()
         made = api.create_repo(repo_id, private=is_private, exist_ok=True)
         api.upload_folder(
             repo_id=made.repo_id, folder_path=folder, commit_message="Upload a study's winner"
         )
-    except HFValidationError as error:
-        raise UsageError(f"--push wants NAME or OWNER/NAME, got '{repo_id}'") from error
-    except HfHubHTTPError as error:
-        raise StartError(f"the hub refuses {repo_id}: {_reason(error)}") from error
-    except (OSError, OfflineModeIsEnabled) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise StartError(f"the hub cannot be reached: {first}") from error
+    except Exception as error:  # the libraries behind this raise dozens of classes
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        raise StartError(f"{constants.ENDPOINT} {_reason(error, status)}") from error
     return str(made)
 
 
-def _reason(error: "Exception") -> str:
-    response = getattr(error, "response", None)
-    if getattr(response, "status_code", None) in (401, 403):
-        return "not logged in, or no right to write there; hf auth login"
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _reason(error: Exception, status: int | None) -> str:
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if status in (401, 403):
+        return f"refuses ({status}): log in with hf auth login, or set HF_TOKEN"
+    return f"refuses ({status}): {first}" if status else f"did not take the winner: {first}"
