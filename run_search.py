@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from tune_sentiment.advice import next_step, python_command, this_command
 from tune_sentiment.asked import chosen_methods, fixed_values
-from tune_sentiment.columns import Columns
 from tune_sentiment.config import Resources, StudyConfig
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
@@ -18,7 +17,7 @@ from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
-from tune_sentiment.options import build_parser
+from tune_sentiment.options import build_parser, columns_from
 from tune_sentiment.paths import exists, is_folder, user_path
 from tune_sentiment.signals import exit_code, listen
 
@@ -41,12 +40,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     """
     preset = _preset(args)
     methods = [] if args.method is None else chosen_methods(args.method)
-    columns = Columns(
-        text=args.text_column,
-        label=args.label_column,
-        encoding=args.encoding,
-        drop_empty=args.drop_empty,
-    )
+    columns = columns_from(args)
     metric = metric_named(args.metric)
     mirror = mirror_folder(args.data_dir)
     if args.name is not None and not LABEL.fullmatch(args.name):

@@ -128,6 +128,12 @@ def test_a_subset_that_cannot_be_stratified_is_refused(size: int) -> None:
         stratified_subset(make_split(400), size, seed=1)
 
 
+def test_a_subset_of_classes_with_a_single_text_is_refused() -> None:
+    rare = Split([f"text {i}" for i in range(30)], np.array([0] * 14 + [1] * 15 + [2]))
+    with pytest.raises(UsageError, match=r"no stratified subset of 10 of 30: .*only 1"):
+        stratified_subset(rare, 10, seed=1)
+
+
 def test_normalised_texts_ignore_case_and_punctuation() -> None:
     assert normalised("It's  A\tGOOD-film!") == "it s a good film"
     assert text_hash("A film.") == text_hash("a FILM") != text_hash("a movie")

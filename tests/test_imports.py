@@ -69,13 +69,25 @@ def test_a_method_file_imports_nothing_heavy_at_the_top(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
-    [(["--help"], 0), (["--method", "lorra", "--dataset", "demo"], 2), (["--trials", "x"], 2)],
+    ("command", "arguments", "code"),
+    [
+        ("run_search", ["--help"], 0),
+        ("run_search", ["--method", "lorra", "--dataset", "demo"], 2),
+        ("run_search", ["--trials", "x"], 2),
+        ("tune_sentiment.explore", ["--help"], 0),
+        ("tune_sentiment.explore", ["--dataset", "demmo"], 2),
+        ("tune_sentiment.explore", ["--dataset", "demo", "--model", "minillm"], 2),
+        ("tune_sentiment.explore", ["--dataset", "demo", "--max-length", "1"], 2),
+        ("tune_sentiment.explore", ["--dataset", "demo", "--text", ""], 2),
+        ("tune_sentiment.explore", ["--dataset", "demo", "--figure", "lengths"], 2),
+    ],
 )
-def test_help_and_usage_errors_load_neither_torch_nor_ray(arguments: list[str], code: int) -> None:
+def test_help_and_usage_errors_load_neither_torch_nor_ray(
+    command: str, arguments: list[str], code: int
+) -> None:
     script = (
-        "import sys, run_search\n"
-        "try:\n    code = run_search.main(sys.argv[1:])\n"
+        f"import sys\nfrom {command} import main\n"
+        "try:\n    code = main(sys.argv[1:])\n"
         "except SystemExit as end:\n    code = end.code\n"
         f"print(sorted(set(sys.modules) & {HEAVY}), code)"
     )

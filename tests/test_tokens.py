@@ -8,7 +8,13 @@ from transformers import RobertaConfig, RobertaModel
 
 from tests.conftest import BAD, GOOD
 from tune_sentiment.backbone import Backbone, load_backbone
-from tune_sentiment.tokens import Tokens, scoring_batches, tokenise, training_batches
+from tune_sentiment.tokens import (
+    Tokens,
+    scoring_batches,
+    token_lengths,
+    tokenise,
+    training_batches,
+)
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1_003)
 
@@ -31,6 +37,10 @@ def test_long_texts_are_truncated(tiny: Backbone) -> None:
     made = tokenise(tiny, ["good " * 700, "bad"], np.array([1, 0]), 16)
     assert made.lengths.tolist() == [16, 3]
     assert tokenise(tiny, ["good " * 700], np.array([1]), 10_000).lengths.tolist() == [512]
+
+
+def test_lengths_are_those_of_whole_texts(tiny: Backbone) -> None:
+    assert token_lengths(tiny, ["good " * 700, "bad"]).tolist() == [702, 3]
 
 
 def test_a_roberta_reads_no_further_than_its_positions(

@@ -1,4 +1,4 @@
-"""The command line's options; their defaults are those of the dataclasses they fill."""
+"""The command lines' options; their defaults are those of the dataclasses they fill."""
 
 import argparse
 import sys
@@ -30,85 +30,124 @@ DATASET_HELP = (
 )
 
 
+DEFAULTS = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
+REPEATABLE = ("--fix", "--text")
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--method": {"help": f"{' '.join(METHODS)}, a comma list, or all"},
+    "--dataset": {"help": DATASET_HELP},
+    "--preset": {"help": "a lab report's experiments instead of a search; list names them"},
+    "--text-column": {"help": "of a file or hub dataset (default: found)"},
+    "--label-column": {"help": "of a file or hub dataset (default: found)"},
+    "--drop-empty": {"action": "store_true", "help": "leave rows without a text out of files"},
+    "--encoding": {"default": Columns.encoding, "help": "of a csv, tsv or jsonl file"},
+    "--model": {"help": "distilbert, minilm, tiny, a hub id or a folder"},
+    "--metric": {"metavar": "METRIC", "help": " ".join(SEARCHABLE)},
+    "--fix": {"action": "append", "metavar": "NAME=VALUE", "help": "pin a hyperparameter"},
+    "--space": {
+        "metavar": "FILE",
+        "help": "a Python file with your own SPACE, in place of its method's",
+    },
+    "--trials": {"type": int, "help": "configurations of each study"},
+    "--max-epochs": {"type": int, "help": "epochs that each trial is planned for"},
+    "--time-budget-minutes": {"type": float, "help": "end each search after this long"},
+    "--confirm-seeds": {"type": int, "help": "fresh seeds for the winner; 0: no test score"},
+    "--train-samples": {"type": int, "help": "size of a stratified subset (default: all)"},
+    "--max-length": {"type": int, "help": "longest text in tokens"},
+    "--padding": {"metavar": "PADDING", "help": " ".join(PADDINGS)},
+    "--precision": {"metavar": "PRECISION", "help": f"auto {' '.join(PRECISIONS)}"},
+    "--seed": {"type": int, "help": "every trial of a study trains with it"},
+    "--results": {"default": "results", "help": "folder for ledgers (default: %(default)s)"},
+    "--name": {"help": "a label for people; not part of a study's identity"},
+    "--data-dir": {"help": "local mirror of named datasets"},
+    "--dry-run": {
+        "action": "store_true",
+        "help": "say what would be done; start and write nothing",
+    },
+    "--gpus-per-trial": {
+        "type": float,
+        "help": "0 for CPUs (default: 1 where there is one)",
+    },
+    "--cpus-per-trial": {"type": int, "help": "CPU threads of a trial (default: shared out)"},
+    "--concurrency": {"type": int, "help": "trials at a time (default: what fits)"},
+    "--address": {"help": "local, or a running Ray cluster's"},
+}
+GROUPS = {
+    "what": "--method --dataset --preset --text-column --label-column --drop-empty --encoding "
+    "--model --metric --fix --space",
+    "how much": "--trials --max-epochs --time-budget-minutes --confirm-seeds --train-samples "
+    "--max-length --padding --precision --seed",
+    "where": "--results --name --data-dir --dry-run",
+    "hardware": "--gpus-per-trial --cpus-per-trial --concurrency --address",
+}
+
+
 class Parser(argparse.ArgumentParser):
-    """One line for an error, as for every other wrong value."""
+    """One line for an error, as for every other wrong value.
+
+    Args:
+        prog: The command, as a person types it.
+        description: What it does.
+        epilog: Examples, printed as they are written.
+    """
+
+    def __init__(self, *, prog: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """The options; one that is given twice is an error instead of an overwritten value."""
         words = sys.argv[1:] if args is None else args
         flags = [word.partition("=")[0] for word in words if word.startswith("--")]
         for flag in flags:
-            if flags.count(flag) > 1 and flag != "--fix":
+            if flags.count(flag) > 1 and flag not in REPEATABLE:
                 self.error(f"{flag} is given twice")
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Leave with one line and exit code 2."""
+        """End the command with one line and exit code 2."""
         self.exit(2, f"error: {message} (see --help)\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line; its defaults are those of ``StudyConfig`` and ``Resources``."""
-    parser = Parser(
-        prog="run_search.py",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    defaults = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
+def add_option(group: Any, flag: str, **changes: Any) -> None:
+    """Add a row of OPTIONS, with the default of the dataclass field of its name if it has one.
 
-    def add(group: Any, flag: str, **options: Any) -> None:
-        name = flag.removeprefix("--").replace("-", "_")
-        default = defaults.get(name)
-        if default is not MISSING and default is not None and "action" not in options:
-            options["default"] = default
-            options["help"] += " (default: %(default)s)"
-        group.add_argument(flag, **options)
+    Args:
+        group: A group of a parser's options.
+        flag: With its dashes.
+        changes: What this command says otherwise.
+    """
+    options = {**OPTIONS[flag], **changes}
+    default = DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
+    if default is not MISSING and default is not None and "action" not in options:
+        options["default"] = default
+        options["help"] += " (default: %(default)s)"
+    group.add_argument(flag, **options)
 
-    what = parser.add_argument_group("what")
-    names = " ".join(METHODS)
-    add(what, "--method", help=f"{names}, a comma list, or all")
-    add(what, "--dataset", help=DATASET_HELP)
-    what.add_argument(
-        "--preset", help="a lab report's experiments instead of a search; list names them"
-    )
-    add(what, "--text-column", help="of a file or hub dataset (default: found)")
-    add(what, "--label-column", help="of a file or hub dataset (default: found)")
-    what.add_argument(
-        "--drop-empty", action="store_true", help="leave rows without a text out of files"
-    )
-    what.add_argument("--encoding", default=Columns.encoding, help="of a csv, tsv or jsonl file")
-    add(what, "--model", help="distilbert, minilm, tiny, a hub id or a folder")
-    add(what, "--metric", metavar="METRIC", help=" ".join(SEARCHABLE))
-    add(what, "--fix", action="append", metavar="NAME=VALUE", help="pin a hyperparameter")
-    what.add_argument(
-        "--space",
-        metavar="FILE",
-        help="a Python file with your own SPACE, in place of its method's",
-    )
-    much = parser.add_argument_group("how much")
-    add(much, "--trials", type=int, help="configurations of each study")
-    add(much, "--max-epochs", type=int, help="epochs that each trial is planned for")
-    add(much, "--time-budget-minutes", type=float, help="end each search after this long")
-    add(much, "--confirm-seeds", type=int, help="fresh seeds for the winner; 0: no test score")
-    add(much, "--train-samples", type=int, help="size of a stratified subset (default: all)")
-    add(much, "--max-length", type=int, help="longest text in tokens")
-    add(much, "--padding", metavar="PADDING", help=" ".join(PADDINGS))
-    add(much, "--precision", metavar="PRECISION", help=f"auto {' '.join(PRECISIONS)}")
-    add(much, "--seed", type=int, help="every trial of a study trains with it")
-    where = parser.add_argument_group("where")
-    where.add_argument(
-        "--results", default="results", help="folder for ledgers (default: %(default)s)"
-    )
-    add(where, "--name", help="a label for people; not part of a study's identity")
-    where.add_argument("--data-dir", help="local mirror of named datasets")
-    where.add_argument(
-        "--dry-run", action="store_true", help="say what would be done; start and write nothing"
-    )
-    hardware = parser.add_argument_group("hardware")
-    add(hardware, "--gpus-per-trial", type=float, help="0 for CPUs (default: 1 where there is one)")
-    add(hardware, "--cpus-per-trial", type=int, help="CPU threads of a trial (default: shared out)")
-    add(hardware, "--concurrency", type=int, help="trials at a time (default: what fits)")
-    add(hardware, "--address", help="local, or a running Ray cluster's")
+
+def build_parser() -> Parser:
+    """The search's command line; its defaults are those of ``StudyConfig`` and ``Resources``."""
+    parser = Parser(prog="run_search.py", description=DESCRIPTION, epilog=EPILOG)
+    for title, flags in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for flag in flags.split():
+            add_option(group, flag)
     return parser
+
+
+def columns_from(args: argparse.Namespace) -> Columns:
+    """Which columns of a file hold what, as the options say.
+
+    Raises:
+        UsageError: If there is no such encoding.
+    """
+    return Columns(
+        text=args.text_column,
+        label=args.label_column,
+        encoding=args.encoding,
+        drop_empty=args.drop_empty,
+    )

@@ -14,7 +14,7 @@ from tune_sentiment.columns import TEXT_COLUMNS, Columns, find_column
 from tune_sentiment.durable import write_text
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError, TuneSentimentError, UsageError
-from tune_sentiment.options import Parser
+from tune_sentiment.options import Parser, add_option
 from tune_sentiment.paths import user_path
 from tune_sentiment.reader import Table, read_table
 
@@ -39,14 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m tune_sentiment.predict",
         description="Classify texts with a study's winner.",
         epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("study", help="a study's folder, or a winner's")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="default: the lines of stdin")
     parser.add_argument("--file", help="classify a column of this csv or tsv instead")
-    parser.add_argument("--text-column", help="of --file (default: found)")
-    parser.add_argument("--encoding", default=Columns.encoding, help="of --file")
+    add_option(parser, "--text-column", help="of --file (default: found)")
+    add_option(parser, "--encoding", help="of --file")
     parser.add_argument("--output", help="csv to write (default: stdout)")
     parser.add_argument(
         "--push", metavar="REPO_ID", help="upload the winner to the Hugging Face hub instead"

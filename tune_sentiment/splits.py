@@ -68,9 +68,12 @@ def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
         return split
     from sklearn.model_selection import train_test_split
 
-    chosen, _ = train_test_split(
-        np.arange(len(split)), train_size=size, stratify=split.labels, random_state=seed
-    )
+    try:
+        chosen, _ = train_test_split(
+            np.arange(len(split)), train_size=size, stratify=split.labels, random_state=seed
+        )
+    except ValueError as error:  # a class with a single text
+        raise UsageError(f"no stratified subset of {size} of {len(split)}: {error}") from error
     chosen.sort()
     return take(split, chosen)
 

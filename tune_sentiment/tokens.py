@@ -125,21 +125,35 @@ def tokenise(
     backbone: "Backbone", texts: Sequence[str], labels: npt.NDArray[np.int64], max_length: int
 ) -> Tokens:
     """Token ids of every text, truncated to ``max_length`` and to what the backbone can read."""
-    from transformers import AutoConfig
-
     tokenizer: Any = backbone.tokenizer()
-    config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
-    positions = config.max_position_embeddings - first_position(config)
-    limit = min(max_length, tokenizer.model_max_length, positions)
-    rows: list[list[int]] = []
-    for start in range(0, len(texts), TOKENISE_TEXTS):
-        chunk = list(texts[start : start + TOKENISE_TEXTS])
-        rows += tokenizer(chunk, truncation=True, max_length=limit, verbose=False)["input_ids"]
+    limit = readable_length(backbone, tokenizer, max_length)
+    rows = list(_token_ids(tokenizer, texts, truncation=True, max_length=limit))
     offsets = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
     ids = np.concatenate([np.asarray(row, dtype=np.int32) for row in rows])
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return Tokens(ids, offsets, labels, int(pad_id), int(limit))
+    return Tokens(ids, offsets, labels, int(pad_id), limit)
+
+
+def readable_length(backbone: "Backbone", tokenizer: Any, max_length: int) -> int:
+    """Where a text is truncated: at ``max_length`` tokens, or at what the backbone can read."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
+    positions = config.max_position_embeddings - first_position(config)
+    return int(min(max_length, tokenizer.model_max_length, positions))
+
+
+def token_lengths(backbone: "Backbone", texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Tokens of each whole text, however long, special tokens included, ``[texts]``."""
+    rows = _token_ids(backbone.tokenizer(), texts, truncation=False)
+    return np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(texts))
+
+
+def _token_ids(tokenizer: Any, texts: Sequence[str], **options: Any) -> Iterator[list[int]]:
+    for start in range(0, len(texts), TOKENISE_TEXTS):
+        chunk = list(texts[start : start + TOKENISE_TEXTS])
+        yield from tokenizer(chunk, verbose=False, **options)["input_ids"]
 
 
 def first_position(config: "PretrainedConfig") -> int:
