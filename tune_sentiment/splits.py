@@ -2,7 +2,10 @@
 
 import hashlib
 import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -63,17 +66,14 @@ def stratified_subset(split: Split, size: int | None, seed: int) -> Split:
     Raises:
         UsageError: If the split has fewer texts, or a class would get none.
     """
-    check_subset_size(size, len(split), len(np.unique(split.labels)))
+    check_subset_size(size, np.unique(split.labels, return_counts=True)[1].tolist())
     if size is None or size == len(split):
         return split
     from sklearn.model_selection import train_test_split
 
-    try:
-        chosen, _ = train_test_split(
-            np.arange(len(split)), train_size=size, stratify=split.labels, random_state=seed
-        )
-    except ValueError as error:  # a class with a single text
-        raise UsageError(f"no stratified subset of {size} of {len(split)}: {error}") from error
+    chosen, _ = train_test_split(
+        np.arange(len(split)), train_size=size, stratify=split.labels, random_state=seed
+    )
     chosen.sort()
     return take(split, chosen)
 
@@ -83,12 +83,17 @@ def take(split: Split, items: npt.NDArray[np.int64]) -> Split:
     return Split([split.texts[i] for i in items], split.labels[items], split.dropped)
 
 
-def check_subset_size(size: int | None, rows: int, num_classes: int) -> None:
+def check_subset_size(size: int | None, class_counts: Sequence[int]) -> None:
     """Refuse a subset that is larger than the whole, or too small to hold every class.
+
+    Args:
+        size: Texts of the subset; ``None`` for all.
+        class_counts: Texts of each class in the whole.
 
     Raises:
         UsageError: With the size and the limit.
     """
+    rows, num_classes = sum(class_counts), len(class_counts)
     if size is None or size == rows:
         return
     if size > rows:
@@ -98,16 +103,31 @@ def check_subset_size(size: int | None, rows: int, num_classes: int) -> None:
             f"train_samples must leave {num_classes} texts or more on both sides, got {size} of "
             f"{rows}"
         )
+    if min(class_counts) < 2:
+        raise UsageError(
+            f"no stratified subset of {size} of {rows}: a class has a single training text"
+        )
 
 
 def normalised(text: str) -> str:
     """Lower-cased letters and digits, words separated by one space."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+    return " ".join(_word().findall(text.lower()))
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Letters, digits, and the marks that many scripts write vowels with."""
+    marks = (chr(code) for code in range(0x300, 0x1F000))
+    class_of_marks = "".join(mark for mark in marks if unicodedata.category(mark).startswith("M"))
+    return re.compile(rf"(?:[^\W_]|[{class_of_marks}])+")
 
 
 def text_hash(text: str) -> int:
-    """64-bit hash of a text's letters and digits: ``do n't`` and ``don't`` are one text."""
-    kept = normalised(text).replace(" ", "")
+    """64-bit hash of a text's letters and digits: ``do n't`` and ``don't`` are one text.
+
+    A text without any is hashed as it is.
+    """
+    kept = normalised(text).replace(" ", "") or text.strip()
     return int.from_bytes(hashlib.sha256(kept.encode()).digest()[:8], "big")
 
 

@@ -58,9 +58,7 @@ class Study:
                 "searched with it"
             )
         classes = len(self.source.dataset.classes)
-        check_subset_size(
-            self.config.train_samples, self.source.splits["train"].rows, num_classes=classes
-        )
+        check_subset_size(self.config.train_samples, self.source.splits["train"].class_counts)
         if metric.needs_two_classes and classes != 2:
             raise UsageError(
                 f"{self.config.metric} is defined for two classes; {self.source.dataset.name} "
