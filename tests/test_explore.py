@@ -191,12 +191,12 @@ def test_rows_without_a_text_are_counted(folder: Path, capsys: pytest.CaptureFix
     assert numbers(out, "texts") == ["7", "3", "3"]
 
 
-def test_the_readme_shows_what_is_printed(
+def test_the_docs_show_what_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    shown = readme[readme.index("demo (splits:") : readme.index('\n"a gorgeous, witty film"')]
+    page = (CHECKOUT / "docs" / "own-data.md").read_text(encoding="utf-8")
+    shown = page[page.index("demo (splits:") : page.index('\n"a gorgeous, witty film"')]
     lines = [line for line in shown.splitlines() if line not in ("", "...")]
     assert len(lines) > 15
     code, out, _ = call(["--dataset", "demo", "--model", "minilm"], capsys)
