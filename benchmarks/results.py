@@ -14,6 +14,7 @@ HEADERS = ("what", "beside", "ratio", "interval", "rounds", "target", "limit_fra
 TITLES = {
     "frozen_sweep": "Frozen features, computed once",
     "step_rate": "One training",
+    "padding": "Padding, as a lab report compared it",
     "trial_tax": "What a search spends around its trials",
     "agreement": "The same answers",
 }
