@@ -190,7 +190,7 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     print(f"\n{table}\n")
     for side in loaded:
         if side.winner is not None:
-            command = replay(side, hyperparameters(side, side.winner))
+            command = replay(side, hyperparameters(side, side.winner), is_public=True)
             write_card(side.path, table, command)
     winners = {s.description["id"] for s in loaded if s.winner is not None}
     without = [study.id for study in studies if study.id not in winners]

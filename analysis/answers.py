@@ -177,6 +177,7 @@ def _row_name(study: LoadedStudy, studies: Sequence[LoadedStudy]) -> str:
 def _settings(study: LoadedStudy) -> dict[str, Any]:
     description = study.description
     return {
+        **(description.get("defaults") or {}),
         **description["plan"],
         "seed": description["seed"],
         **(description["space"].get("fixed") or {}),

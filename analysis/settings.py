@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -128,20 +129,34 @@ def winners(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
 
 
 def hyperparameters(study: LoadedStudy, record: dict[str, Any]) -> dict[str, Any]:
-    """The searched and pinned values of a trial."""
-    names = [*study.searched, *(study.description["space"].get("fixed") or {})]
+    """The searched and pinned values of a trial.
+
+    Of a space of the user's own the defaults, too: another space may search them.
+    """
+    space = study.description["space"]
+    names = [*study.searched, *(space.get("fixed") or {})]
+    if space.get("is_own"):
+        names += study.description.get("defaults") or {}
     return {name: record[name] for name in sorted(names) if name in record}
 
 
-def replay(study: LoadedStudy, values: dict[str, Any]) -> str:
+def replay(study: LoadedStudy, values: dict[str, Any], *, is_public: bool = False) -> str:
     """The command that runs exactly one configuration of a study.
 
     Its results go to a folder of their own: beside the search they would be one more row.
+
+    Args:
+        study: Whose configuration it is.
+        values: Its hyperparameters.
+        is_public: Whether folders of this machine are left out.
     """
     about = study.description
     asked = about.get("asked") or {}
-    words = ["--method", study.method, "--dataset", str(asked.get("dataset", about["dataset"]))]
-    words += ["--model", str(asked.get("model", about["model"]))]
+    words = ["--method", study.method]
+    for name in ("dataset", "model"):
+        value = str(asked.get(name, about[name]))
+        is_path = value.startswith(("/", ".", "~")) or value.count("/") > 1
+        words += [f"--{name}", Path(value).name if is_public and is_path else value]
     for name, value in values.items():
         words += ["--fix", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     words += ["--trials", "1"]

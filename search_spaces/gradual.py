@@ -10,7 +10,7 @@ SPACE = SearchSpace(
     method="gradual",
     params={
         "lr": tune.loguniform(5e-6, 3e-4),  # as full fine-tuning, which it ends as
-        "unfreezing_ratio": tune.uniform(0.1, 0.8),  # some time for the head, some for all
+        "unfreezing_ratio": tune.uniform(0.1, 0.5),  # a half at least for all; ASHA waits so long
         "head_lr_over_lr": tune.choice([1, 3, 10]),  # at first the head learns alone
         "batch_size": tune.choice([16, 32]),  # as full fine-tuning
         "warmup_ratio": tune.uniform(0.0, 0.2),  # as full fine-tuning

@@ -139,6 +139,7 @@ def test_normalised_texts_ignore_case_and_punctuation() -> None:
     assert text_hash("A film.") == text_hash("a FILM") != text_hash("a movie")
     assert text_hash("I don't know") == text_hash("i do n't know")
     assert text_hash("की") != text_hash("का")  # the same letter with another vowel's mark
+    assert text_hash("great ❤️") == text_hash("great")  # a mark behind a sign says nothing
     assert len({text_hash(text) for text in ("!!!", "😀", "...", " ... ")}) == 3
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from run_search import main
 from search_spaces import SPACES
+from tests.conftest import CHECKOUT
 from tune_sentiment.own_space import check, extremes, load_space
 from tune_sentiment.space import SearchSpace
 
@@ -57,6 +58,14 @@ def test_our_own_spaces_pass_the_same_check(method: str) -> None:
         (("tune.loguniform(1e-5, 1e-3)", "tune.grid_search([1e-3])"), "rid search"),
         (("tune.loguniform(1e-5, 1e-3)", "1e-3"), "lr=0.001 is no domain"),
         (("tune.choice([8])", "tune.choice([8, 0])"), "batch_size >= 1 must hold, got 0"),
+        (("SPACE = ", "import sys; sys.exit(0)\nSPACE = "), "line 4: SystemExit: 0"),
+        (("SPACE = ", "open('nothere')\nSPACE = "), "line 4: FileNotFoundError"),
+        (("tune.choice([8])", "tune.uniform(8, 32)"), "batch_size wants whole numbers, got"),
+        (("tune.choice([8])", "tune.choice([True])"), "batch_size wants whole numbers, got True"),
+        (("tune.loguniform(1e-5, 1e-3)", "tune.choice(['a'])"), "lr wants numbers, got 'a'"),
+        (('{"weight_decay": 0.0}', '{"weight_decay": "0"}'), "weight_decay wants numbers, got '0'"),
+        (('{"weight_decay": 0.0}', "5"), "fixed=5 is no dict"),
+        (('"full"', '["full"]'), "method=['full'] is no name"),
         (("weight_decay", "lr"), "lr is both searched and pinned"),
         (("fixed=", "start=[{'lr': 1.0}], fixed="), "a start point names ['lr']"),
     ],
@@ -114,6 +123,24 @@ def test_a_dry_run_shows_the_file_s_space_and_another_study(
     assert "demo-tiny-svm-" in own
     assert own.split("demo-tiny-full-")[1][:10] != usual.split("demo-tiny-full-")[1][:10]
     assert own.split("demo-tiny-svm-")[1][:10] == usual.split("demo-tiny-svm-")[1][:10]
+
+
+def test_the_documented_example_is_taken(tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs" / "own-data.md").read_text(encoding="utf-8")
+    code = next(part for part in page.split("```python\n")[1:] if "SPACE =" in part)
+    space = load_space(written(tmp_path, code.partition("```")[0]))
+    assert set(space.params) == {"lr", "rank", "variant"}
+
+
+def test_a_list_is_run_whole_and_nothing_else(tmp_path: Path) -> None:
+    listed = GOOD.replace(
+        "fixed=",
+        "is_listed=True, start=[{'lr': 1e-4, 'batch_size': 8, 'warmup_ratio': w} "
+        "for w in (0.0, 0.0, *(0.1 * i / 30 for i in range(1, 30)))], fixed=",
+    )
+    space = load_space(written(tmp_path, listed))
+    assert len(space.start) == 31
+    assert space.size() == 30  # one stands twice
 
 
 def test_the_middle_of_a_space_without_start_points_lies_in_it() -> None:

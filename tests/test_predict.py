@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ from tests.methods.test_contract import CLASSES, inputs_for, proposal_for, setup
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import softmax
-from tune_sentiment.predict import harmless, main
+from tune_sentiment.predict import SHOWN_TEXTS, harmless, main
 from tune_sentiment.predictor import load_winner
+from tune_sentiment.reader import read_table
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.trainable import Objective, evaluations_of
 from tune_sentiment.winner import export
@@ -77,16 +79,28 @@ def test_texts_of_the_command_line_come_back_with_class_and_probability(
     assert [row[1] for row in rows] == [f"{p:.3f}" for p in scores.max(axis=1)]
 
 
-def test_lines_of_stdin_are_texts_and_blank_ones_are_not(study: Path) -> None:
+def piped(study: Path, lines: str, **environment: str) -> list[str]:
+    """The texts that come back."""
     command = [sys.executable, "-m", "tune_sentiment.predict", str(study)]
     done = subprocess.run(
         command,
-        input="a lovely film\n\n  \ná dull film\n".encode(),
+        input=lines.encode(),
         capture_output=True,
         check=True,
+        env={**os.environ, **environment},
     )
-    lines = done.stdout.decode().splitlines()
-    assert [line.split(maxsplit=2)[2] for line in lines] == ["a lovely film", "á dull film"]
+    return [line.split(maxsplit=2)[2] for line in done.stdout.decode().splitlines()]
+
+
+def test_lines_of_stdin_are_texts_and_blank_ones_are_not(study: Path) -> None:
+    lines = "\ufeffa lovely film\n\n  \ná dull \x1b[31mfilm\n"
+    assert piped(study, lines) == ["a lovely film", "á dull [31mfilm"]
+    assert piped(study, "á film\n", PYTHONIOENCODING="ascii") == ["? film"]
+
+
+def test_of_many_lines_none_is_lost(study: Path) -> None:
+    lines = [f"film {number}" for number in range(2 * SHOWN_TEXTS + 3)]
+    assert piped(study, "\n".join(lines)) == lines
 
 
 def test_a_csv_keeps_its_columns_and_order_and_gets_two_more(study: Path, tmp_path: Path) -> None:
@@ -101,6 +115,15 @@ def test_a_csv_keeps_its_columns_and_order_and_gets_two_more(study: Path, tmp_pa
     assert [rows[i]["predicted"] for i in (0, 2)] == [CLASSES[i] for i in scores.argmax(axis=1)]
     shown = [float(rows[i]["probability"]) for i in (0, 2)]
     np.testing.assert_allclose(shown, scores.max(axis=1), rtol=1e-4)
+
+
+def test_what_is_written_is_read_again_as_it_was(study: Path, tmp_path: Path) -> None:
+    source, made = tmp_path / "odd.csv", tmp_path / "made.csv"
+    with source.open("w", newline="") as file:
+        csv.writer(file).writerows([["text"], ["two\rlines"], ["and\ntwo"], ['a "quote", too']])
+    assert main([str(study), "--file", str(source), "--output", str(made)]) == 0
+    again = read_table(made, "utf-8")
+    assert [row[0] for row in again.rows] == ["two\rlines", "and\ntwo", 'a "quote", too']
 
 
 def test_without_output_the_csv_goes_to_stdout_alone(
@@ -141,6 +164,10 @@ def test_no_cell_is_a_formula(cell: str, written: str) -> None:
             "has a column 'predicted' already",
         ),
         (["{empty}", "a"], "has no winner; studies with one in it: some-study"),
+        (["{study}", "--file", "{table}", "--output", "{table}"], "would overwrite --file"),
+        (["{study}", "--file", "{table}", "--output", "made.tsv"], "--output wants a .csv file"),
+        (["{study}", "caf\udce9"], "a text is not utf-8"),
+        (["{empty}/some-study", "a"], "does not say what this version"),
         (["{study}", "a", "--output", "x.csv"], "--output and --text-column belong to --file"),
     ],
 )

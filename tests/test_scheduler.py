@@ -7,7 +7,7 @@ from tune_sentiment.ledger import PastTrial
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.scheduler import Asha, scheduler_settings
 
-SETTINGS = scheduler_settings(5, 1, longest_warmup=0.2)
+SETTINGS = scheduler_settings(5, 1, settling=0.2)
 
 
 def trial(key: str) -> Any:

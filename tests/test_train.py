@@ -5,8 +5,9 @@ import torch
 from tests.conftest import repeat
 from tests.methods.test_contract import setup_for, start_of
 from tune_sentiment.backbone import Backbone
+from tune_sentiment.parameter_groups import parameter_groups
 from tune_sentiment.tokens import Tokens
-from tune_sentiment.train import LOSS_CHECK_STEPS, fit, parameter_groups
+from tune_sentiment.train import LOSS_CHECK_STEPS, fit
 from tune_sentiment.trial_setup import build_model, build_state
 
 

@@ -106,7 +106,7 @@ def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resourc
     from tune_sentiment.workload import slots_for, trial_setup
 
     trials, confirmations = _still_to_run(study, folder)
-    slots = slots_for(study, resources, trials + study.beside)
+    slots = slots_for(study, resources, study.side_by_side)
     line = f"{trials} trials to run" if trials else "search complete"
     if trials and folder.test_openings():
         line += " (the test split was opened before; a new winner opens it again)"
@@ -206,7 +206,7 @@ def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> st
 
     source, config = study.source, study.config
     trials, confirmations = _still_to_run(study, folder)
-    slots = local_slots(study, resources, trials)
+    slots = local_slots(study, resources, study.side_by_side)
     train, _ = load_train_val(
         source.dataset, mirror=source.mirror, train_samples=config.train_samples, seed=config.seed
     )

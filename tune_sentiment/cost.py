@@ -42,6 +42,8 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
 
     torch.set_num_threads(setup.num_threads)
     state = build_state(setup, params, seed, train)
+    state.on_step(1.0)  # what begins to train later is timed, too
+    state.on_step = lambda share: None
     state.model.train()
     size, padding = state.config.batch_size, state.config.padding
     batches = training_batches(train.lengths, size, padding, seed, 0)[: CALIBRATION_STEPS + 1]

@@ -22,7 +22,6 @@ from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study, open_folder
 from tune_sentiment.supervisor import Supervisor
 from tune_sentiment.workload import (
-    asked_trials,
     confirmation_recorder,
     missing_trials,
     scheduler_and_recorder,
@@ -160,7 +159,7 @@ class Course:
             ),
             count=len(alone) or missing,
             # Threads follow from what was asked for, not from what is missing: they change numbers.
-            slots=self._slots(asked_trials(study) + study.beside, bool(alone)),
+            slots=self._slots(study.side_by_side, bool(alone)),
             is_alone=bool(alone),
         )
 

@@ -1,9 +1,9 @@
 """A search space of the user's own: a Python file with one ``SPACE``."""
 
-import runpy
-import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import optuna.distributions as od
@@ -11,7 +11,7 @@ import optuna.distributions as od
 from tune_sentiment.config import defaults, owners, split
 from tune_sentiment.errors import UsageError, unknown
 from tune_sentiment.methods import method_named
-from tune_sentiment.space import SearchSpace, is_domain
+from tune_sentiment.space import SearchSpace, field_type, is_domain
 
 NAME = "SPACE"
 PLAN = {  # of no study: only hyperparameters are checked here
@@ -31,41 +31,51 @@ def load_space(path: Path) -> SearchSpace:
             could propose what its method refuses. The reason is named.
     """
     try:
-        found = runpy.run_path(str(path)).get(NAME)
+        code = compile(path.read_bytes(), str(path), "exec")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except SyntaxError as error:
-        raise UsageError(f"{path} line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
-        ]
+        at = f" line {error.lineno}" if error.lineno else ""
+        raise UsageError(f"{path}{at}: {error.msg}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    names: dict[str, Any] = {"__name__": "own_space", "__file__": str(path)}
+    try:
+        exec(code, names)
+    except (Exception, SystemExit) as error:
+        lines = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
         at = f" line {lines[-1]}" if lines else ""
         raise UsageError(f"{path}{at}: {type(error).__name__}: {error}") from error
+    found = names.get(NAME)
     if not isinstance(found, SearchSpace):
-        what = f"{NAME} is a {type(found).__name__}" if found is not None else f"no {NAME}"
+        what = f"{NAME} is a {type(found).__name__}" if NAME in names else f"no {NAME}"
         raise UsageError(f"{path}: {what}; it wants {NAME} = SearchSpace(method=..., params=...)")
     try:
         check(found)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-    return found
+    return replace(found, is_own=True)
 
 
 def check(space: SearchSpace) -> None:
     """Refuse a space that could propose what its method does not take.
 
     Raises:
-        UsageError: If a name has no owner, one is missing, or a bound is out of range.
+        UsageError: If a name has no owner, one is missing, or a value is of another type or out of
+            range.
     """
+    if not isinstance(space.method, str):
+        raise UsageError(f"method={space.method!r} is no name")
     method = method_named(space.method)
     owned = owners(method.hyperparameters, is_neural=method.is_neural)
+    if not isinstance(space.fixed or {}, Mapping):
+        raise UsageError(f"fixed={space.fixed!r} is no dict")
+    pinned = dict(space.fixed or {})
     for name, domain in space.params.items():
         if name not in owned:
             raise unknown("hyperparameter", name, owned, plural="Hyperparameters")
         if not is_domain(domain):
             raise UsageError(f"{name}={domain!r} is no domain; pin a value with fixed={{...}}")
-    pinned = dict(space.fixed or {})
     if both := sorted(set(pinned) & set(space.params)):
         raise UsageError(f"{both[0]} is both searched and pinned")
     if missing := sorted(set(owned) - set(space.params) - set(pinned) - set(defaults(owned))):
@@ -74,7 +84,19 @@ def check(space: SearchSpace) -> None:
         raise UsageError("is_listed wants start points: they are all that is run")
     plan = PLAN if method.is_neural else {}
     for point in (*space.start, *extremes(space)):
-        split({**point, **pinned}, method.hyperparameters, is_neural=method.is_neural, **plan)
+        values = {**point, **pinned}
+        for name, value in values.items():
+            if name in owned:  # else the owner's own refusal names it
+                _check_type(name, value, field_type(name, owned))
+        split(values, method.hyperparameters, is_neural=method.is_neural, **plan)
+
+
+def _check_type(name: str, value: Any, kind: str) -> None:
+    """Refuse a value that a record could not hold as what it is."""
+    fitting = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
+    if isinstance(value, bool) or type(value) not in fitting:
+        wanted = {"int": "whole numbers", "float": "numbers", "str": "words"}[kind]
+        raise UsageError(f"{name} wants {wanted}, got {value!r} ({type(value).__name__})")
 
 
 def extremes(space: SearchSpace) -> Iterator[dict[str, Any]]:

@@ -31,3 +31,11 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to the same place, whatever links are on the way."""
+    try:
+        return one.resolve() == other.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False

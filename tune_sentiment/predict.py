@@ -8,14 +8,17 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.columns import TEXT_COLUMNS, Columns, find_column
 from tune_sentiment.durable import write_text
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError, TuneSentimentError, UsageError
+from tune_sentiment.labels import has_surrogates
 from tune_sentiment.options import Parser, add_option
-from tune_sentiment.paths import user_path
+from tune_sentiment.paths import is_folder, is_same, user_path
+from tune_sentiment.plain_text import one_line
 from tune_sentiment.reader import Table, read_table
 
 if TYPE_CHECKING:
@@ -58,6 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     set_environment()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # texts may hold what the terminal cannot show
     args = build_parser().parse_args(argv)
     try:
         _check(args)
@@ -83,6 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check(args: argparse.Namespace) -> None:
     if sum(map(bool, (args.texts, args.file, args.push))) > 1:
         raise UsageError("texts, --file and --push exclude one another")
+    if any(map(has_surrogates, args.texts)):
+        raise UsageError("a text is not utf-8")
+    if args.output and user_path(args.output).suffix.lower() != ".csv":
+        raise UsageError(f"--output wants a .csv file, got '{args.output}'")
+    if args.output and args.file and is_same(user_path(args.output), user_path(args.file)):
+        raise UsageError(f"--output {args.output} would overwrite --file")
+    if args.output and is_folder(user_path(args.output)):
+        raise UsageError(f"--output {args.output} is a folder")
     if (args.output or args.text_column) and not args.file:
         raise UsageError("--output and --text-column belong to --file")
     if args.public and not args.push:
@@ -101,13 +114,13 @@ def _classify_lines(args: argparse.Namespace) -> None:
     """Print class, score and text of each text, as soon as some are known."""
     lines = iter(args.texts or _lines(sys.stdin.buffer))
     predictor = _load(args)
-    width = max(map(len, predictor.classes))
-    while texts := [text for text, _ in zip(lines, range(SHOWN_TEXTS), strict=False)]:
+    names = [one_line(name) for name in predictor.classes]
+    width = max(map(len, names))
+    while texts := list(islice(lines, SHOWN_TEXTS)):
         scores = predictor.scores(texts)
         for text, row in zip(texts, scores, strict=True):
             chosen = int(row.argmax())
-            shown = " ".join(text.split())
-            print(f"{predictor.classes[chosen]:<{width}}  {row[chosen]:.3f}  {shown}")
+            print(f"{names[chosen]:<{width}}  {row[chosen]:.3f}  {one_line(text)}")
 
 
 def _lines(stream: Any) -> Iterator[str]:
@@ -118,7 +131,7 @@ def _lines(stream: Any) -> Iterator[str]:
     """
     for number, line in enumerate(stream, start=1):
         try:
-            text = line.decode("utf-8")
+            text = line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "")
         except UnicodeDecodeError as error:
             raise UsageError(f"stdin line {number}: not utf-8") from error
         if text.strip():
@@ -169,7 +182,7 @@ def _answers(predictor: "Predictor", texts: Sequence[str]) -> list[tuple[str, st
 
 def _csv(table: Table, names: Sequence[str], answers: Sequence[tuple[str, str]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # its own line ends: a lone carriage return is quoted then
     writer.writerow([harmless(cell) for cell in (*table.header, *names)])
     for row, (label, score) in zip(table.rows, answers, strict=True):
         writer.writerow([*(harmless(cell) for cell in (*row, label)), score])

@@ -73,13 +73,15 @@ def load_winner(folder: Path, num_threads: int | None = None) -> Predictor:
     import torch
 
     folder = winner_folder(folder)
-    about = read_json(folder / WINNER_FILE)
+    about = _about(folder / WINNER_FILE)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     method = METHODS[about["method"]]
     device = "cuda" if method.is_neural and provenance.gpus() else "cpu"
     backbone = load_backbone(str(folder if method.is_plain else folder / ENCODER_FOLDER))
-    classifier = _plain(folder, device) if method.is_plain else _own(folder, about, backbone)
+    classifier = (
+        _plain(folder, device) if method.is_plain else _own(folder, about, backbone, device)
+    )
     encoder = None if method.is_neural else encoder_of(backbone, device)
 
     def score(tokens: Tokens) -> Scores:
@@ -95,6 +97,17 @@ def load_winner(folder: Path, num_threads: int | None = None) -> Predictor:
         max_length=about["max_length"],
         score=score,
     )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = read_json(path)
+        wanted = ("method", "classes", "params", "plan", "key", "seed", "max_length")
+        if about["method"] in METHODS and all(name in about for name in wanted):
+            return about
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    raise UsageError(f"{path} does not say what this version of tune_sentiment can read")
 
 
 def winner_folder(folder: Path) -> Path:
@@ -126,15 +139,19 @@ def _plain(folder: Path, device: str) -> Classifier:
     return NeuralClassifier(model.eval().to(device), precision)
 
 
-def _own(folder: Path, about: dict[str, Any], backbone: Backbone) -> Classifier:
+def _own(folder: Path, about: dict[str, Any], backbone: Backbone, device: str) -> Classifier:
     """What plain transformers cannot load: the frozen encoder and, beside it, what trained."""
+    plan = about["plan"] and {
+        **about["plan"],
+        "precision": provenance.resolve_precision("auto", device),
+    }
     setup = TrialSetup(
         method=about["method"],
         backbone=backbone,
         classes=tuple(about["classes"]),
         metric="val_accuracy",
-        plan=about["plan"],
-        device="cpu",
+        plan=plan,
+        device=device,
         num_threads=1,
         max_length=about["max_length"],
     )

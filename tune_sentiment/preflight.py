@@ -54,7 +54,7 @@ def needed_bytes(study: Study, resources: Resources) -> int:
     trained = BYTES_PER_PARAM * study.num_trainable_params
     running = resources.concurrency or 1  # of a cluster only its own Ray knows the size
     if resources.address == "local":
-        running = local_slots(study, resources, study.config.trials).concurrency
+        running = local_slots(study, resources, study.side_by_side).concurrency
     checkpoints = running * (KEPT + 1) * STATE_COPIES * trained
     seeds = study.config.confirm_seeds
     runs = seeds + (SCREENED - 1) * min(seeds, SCREENING_SEEDS)

@@ -5,6 +5,8 @@ from pathlib import Path
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.predictor import winner_folder
 
+CARD = "README.md"
+
 
 def push(study: Path, repo_id: str, *, is_private: bool) -> str:
     """Upload a study's winner, and return its address.
@@ -33,8 +35,15 @@ def push(study: Path, repo_id: str, *, is_private: bool) -> str:
         api = HfApi()
         made = api.create_repo(repo_id, private=is_private, exist_ok=True)
         api.upload_folder(
-            repo_id=made.repo_id, folder_path=folder, commit_message="Upload a study's winner"
+            repo_id=made.repo_id,
+            folder_path=folder,
+            ignore_patterns=CARD,
+            commit_message="Upload a study's winner",
         )
+        if (folder / CARD).exists():
+            card = (folder / CARD).read_text(encoding="utf-8")
+            card = card.replace('model="winner"', f'model="{made.repo_id}"')
+            api.upload_file(repo_id=made.repo_id, path_in_repo=CARD, path_or_fileobj=card.encode())
     except Exception as error:  # the libraries behind this raise dozens of classes
         status = getattr(getattr(error, "response", None), "status_code", None)
         raise StartError(f"{constants.ENDPOINT} {_reason(error, status)}") from error

@@ -20,16 +20,17 @@ REDUCTION_FACTOR = 3
 
 
 def scheduler_settings(
-    max_epochs: int, evaluations_per_epoch: int, longest_warmup: float
+    max_epochs: int, evaluations_per_epoch: int, settling: float
 ) -> dict[str, int]:
-    """ASHA's settings, in evaluations: grace is one epoch, or more if warm-up can last longer.
+    """ASHA's settings, in evaluations: grace is one epoch, or more while trials may still warm up.
 
     Args:
         max_epochs: Epochs of a trial that nothing ends early.
         evaluations_per_epoch: Passes over validation in each epoch.
-        longest_warmup: The largest warm-up ratio that the space can propose, ``[0, 1)``.
+        settling: The largest share of a training that the space can give to warm-up, or to
+            unfreezing, ``[0, 1)``.
     """
-    grace_epochs = max(1, math.ceil(longest_warmup * max_epochs))
+    grace_epochs = max(1, math.ceil(settling * max_epochs))
     return {
         "max_t": max_epochs * evaluations_per_epoch,
         "grace_period": grace_epochs * evaluations_per_epoch,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import optuna.distributions as od
@@ -23,6 +23,7 @@ class SearchSpace:
         start: Configurations that are tried first, in order: known-good ones.
         fixed: Pinned hyperparameters, no longer searched.
         is_listed: Whether the start points are all that is run, each to its last epoch.
+        is_own: Whether it is the user's, from a file.
 
     Raises:
         UsageError: If a start point misses a hyperparameter or lies outside its domain.
@@ -33,6 +34,7 @@ class SearchSpace:
     start: Sequence[Mapping[str, Any]] = ()
     fixed: Mapping[str, Any] | None = None
     is_listed: bool = False
+    is_own: bool = False
 
     def __post_init__(self) -> None:
         domains = self.distributions()
@@ -65,6 +67,7 @@ class SearchSpace:
             start=start,
             fixed={**(self.fixed or {}), **values},
             is_listed=self.is_listed,
+            is_own=self.is_own,
         )
 
     def example(self) -> dict[str, Any]:
@@ -86,18 +89,19 @@ class SearchSpace:
     def describe(self) -> dict[str, Any]:
         """The space as JSON values: Optuna distributions, pinned values, start points."""
         domains = self.distributions().items()
-        listed = {"is_listed": True} if self.is_listed else {}
+        marks = {name: True for name in ("is_listed", "is_own") if getattr(self, name)}
         return {
             "distributions": {name: od.distribution_to_json(d) for name, d in sorted(domains)},
             "fixed": dict(self.fixed or {}),
             "start": [dict(point) for point in self.start],
-            **listed,
+            **marks,
         }
 
     def size(self) -> int | None:
         """How many configurations there are; ``None`` if a hyperparameter is continuous."""
         if self.is_listed:
-            return max(1, len(self.start))  # all pinned: one configuration
+            distinct = {tuple(sorted(point.items())) for point in self.start}
+            return max(1, len(distinct))  # all pinned: one configuration
         total = 1
         for domain in self.distributions().values():
             if isinstance(domain, od.CategoricalDistribution):
@@ -111,6 +115,12 @@ class SearchSpace:
         return total
 
 
+def field_type(name: str, owned: Mapping[str, type]) -> str:
+    """A hyperparameter's type as its owner declares it: ``int``, ``float`` or ``str``."""
+    kind = {field.name: field.type for field in fields(owned[name])}[name]
+    return kind if isinstance(kind, str) else kind.__name__
+
+
 def is_domain(value: Any) -> bool:
     """Whether values can be drawn from it."""
     return isinstance(value, tune.search.sample.Domain)
@@ -122,8 +132,6 @@ def parse_value(name: str, text: str, space: SearchSpace, owned: Mapping[str, ty
     Raises:
         UsageError: If it is not of that type.
     """
-    from dataclasses import fields
-
     if name not in owned:
         raise unknown("hyperparameter", name, owned, plural="Hyperparameters")
     domain = space.params.get(name)
@@ -131,13 +139,13 @@ def parse_value(name: str, text: str, space: SearchSpace, owned: Mapping[str, ty
         for choice in domain.categories:
             if str(choice) == text:
                 return choice
-    kind = {field.name: field.type for field in fields(owned[name])}[name]
+    kind = field_type(name, owned)
     try:
-        if kind in (int, "int"):
+        if kind == "int":
             return int(text)
-        if kind in (float, "float"):
+        if kind == "float":
             return float(text)
     except ValueError:
-        wanted = "a whole number" if kind in (int, "int") else "a number"
+        wanted = "a whole number" if kind == "int" else "a number"
         raise UsageError(f"{name} must be {wanted}, got '{text}'") from None
     return text

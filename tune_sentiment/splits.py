@@ -116,10 +116,10 @@ def normalised(text: str) -> str:
 
 @cache
 def _word() -> re.Pattern[str]:
-    """Letters, digits, and the marks that many scripts write vowels with."""
+    """Letters and digits, with the marks behind them that many scripts write vowels with."""
     marks = (chr(code) for code in range(0x300, 0x1F000))
     class_of_marks = "".join(mark for mark in marks if unicodedata.category(mark).startswith("M"))
-    return re.compile(rf"(?:[^\W_]|[{class_of_marks}])+")
+    return re.compile(rf"[^\W_](?:[^\W_]|[{class_of_marks}])*")
 
 
 def text_hash(text: str) -> int:

@@ -99,6 +99,19 @@ class Study:
         }
 
     @property
+    def num_trials(self) -> int:
+        """Trials of the whole study: as many as were asked for, or as its space has."""
+        size = self.space.size()
+        if size is None:
+            return self.config.trials
+        return size if self.space.is_listed else min(size, self.config.trials)
+
+    @property
+    def side_by_side(self) -> int:
+        """Trials among which cores are shared out: its own, and those of its preset's others."""
+        return self.num_trials + self.beside
+
+    @property
     def planned_evaluations(self) -> int:
         """Evaluations of a trial that nothing ends early."""
         plan = self.plan
@@ -111,8 +124,11 @@ class Study:
         plan = self.plan
         if not self.method.stops_early or self.space.is_listed:
             return None
-        domain = self.space.distributions().get("warmup_ratio")
-        longest = (self.space.fixed or {}).get("warmup_ratio", getattr(domain, "high", 0.0))
+        domains, pinned = self.space.distributions(), self.space.fixed or {}
+        longest = max(
+            pinned.get(name, getattr(domains.get(name), "high", 0.0))
+            for name in self.method.settling
+        )
         return scheduler_settings(plan["max_epochs"], plan["evaluations_per_epoch"], longest)
 
     @property

@@ -21,7 +21,7 @@ from tune_sentiment.dropout import cheapen_dropout
 from tune_sentiment.evaluation import Evaluation
 from tune_sentiment.metrics import evaluate, predictions_from
 from tune_sentiment.packing import logits_of, use_own_attention
-from tune_sentiment.structure import head_names
+from tune_sentiment.parameter_groups import parameter_groups
 from tune_sentiment.tokens import Inputs, training_batches
 from tune_sentiment.vocabulary import narrow, widen
 
@@ -72,7 +72,7 @@ class TrainState:
         model: "PreTrainedModel",
         config: TrialConfig,
         train: Inputs,
-        lr_factor: Callable[[str], float] = lambda name: 1.0,
+        groups: Callable[..., list[dict[str, Any]]] = parameter_groups,
         on_step: Callable[[float], None] = lambda share: None,
     ) -> "TrainState":
         """The state before the first step on these items.
@@ -81,7 +81,7 @@ class TrainState:
             model: A prepared one.
             config: The training's instruction.
             train: What it is trained on.
-            lr_factor: What a parameter's learning rate is multiplied with, by its name.
+            groups: Makes the optimizer's groups of a model and the instruction.
             on_step: Called before each step with the share of planned steps that is done.
         """
         from transformers import get_scheduler
@@ -90,7 +90,7 @@ class TrainState:
         narrow(model, train.vocabulary)
         use_own_attention(model)
         cheapen_dropout(model)
-        optimizer = torch.optim.AdamW(parameter_groups(model, config, lr_factor), fused=True)
+        optimizer = torch.optim.AdamW(groups(model, config), fused=True)
         total = steps_per_epoch(num_train, config.batch_size) * config.max_epochs
         schedule = get_scheduler(
             config.schedule,
@@ -149,29 +149,6 @@ class TrainState:
 def steps_per_epoch(num_train: int, batch_size: int) -> int:
     """Batches that it takes to see every sentence once."""
     return math.ceil(num_train / batch_size)
-
-
-def parameter_groups(
-    model: "PreTrainedModel",
-    config: TrialConfig,
-    lr_factor: Callable[[str], float] = lambda name: 1.0,
-) -> list[dict[str, Any]]:
-    """AdamW's groups by learning rate; no decay of vectors: biases, norms, factors."""
-    heads = tuple(f"{name}." for name in head_names(model))
-    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            factor = config.head_lr_over_lr if name.startswith(heads) else lr_factor(name)
-            decays = sum(size > 1 for size in parameter.shape) >= 2  # biases and norms are vectors
-            groups.setdefault((factor, decays), []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "lr": config.lr * factor,
-            "weight_decay": config.weight_decay if decays else 0.0,
-        }
-        for (factor, decays), parameters in groups.items()
-    ]
 
 
 def fit(

@@ -68,6 +68,7 @@ def _built(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any
 
 def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, train: Any) -> Any:
     """A neural method's training before its first step."""
+    from tune_sentiment.parameter_groups import parameter_groups
     from tune_sentiment.train import TrainState
 
     model, config, own = _built(setup, params, seed)
@@ -76,6 +77,8 @@ def build_state(setup: TrialSetup, params: Mapping[str, Any], seed: int, train: 
         model,
         config,
         train,
-        lr_factor=partial(method.lr_factor, own),
+        groups=partial(
+            parameter_groups, lr_factor=partial(method.lr_factor, own), decays=method.decays
+        ),
         on_step=partial(method.on_step, model, own),
     )

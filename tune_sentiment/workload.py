@@ -68,13 +68,7 @@ def checkpoint_seconds() -> float:
 
 def missing_trials(study: Study, folder: StudyFolder) -> int:
     """Trials that the study still has to end."""
-    return 0 if folder.is_exhausted else max(0, asked_trials(study) - len(folder.trials()))
-
-
-def asked_trials(study: Study) -> int:
-    """Trials of the whole study: as many as were asked for, or as its space has."""
-    size = study.space.size()
-    return study.config.trials if size is None else min(size, study.config.trials)
+    return 0 if folder.is_exhausted else max(0, study.num_trials - len(folder.trials()))
 
 
 def slots_for(study: Study, resources: Resources, trainings: int) -> Slots:

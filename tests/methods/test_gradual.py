@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from search_spaces import SPACES
 from tests.methods.test_contract import setup_for, start_of
 from tune_sentiment.backbone import Backbone
+from tune_sentiment.cost import calibrate
 from tune_sentiment.errors import UsageError
+from tune_sentiment.frost import Frost
+from tune_sentiment.methods import METHODS
 from tune_sentiment.methods.gradual import GradualHyperparameters
+from tune_sentiment.scheduler import scheduler_settings
 from tune_sentiment.structure import head_names, layers_of
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.trial_setup import build_state
@@ -37,6 +42,26 @@ def test_the_layers_begin_to_train_one_by_one_from_the_top(
         moved.append({part_of(state.model, name) for name in now})
     parts = ["head", "layer 1", "layer 0", "embeddings"]
     assert moved == [set(parts[: count + 1]) for count in range(4)]
+
+
+def test_the_forecast_times_a_step_in_which_all_trains(tiny: Backbone, eight: Tokens) -> None:
+    setup = setup_for("gradual", tiny)
+    built: list[Any] = []
+
+    def noting(*arguments: Any) -> Any:
+        built.append(build_state(*arguments))
+        return built[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tune_sentiment.trial_setup.build_state", noting)
+        calibrate(setup, start_of("gradual"), 3, eight)
+    assert Frost.of(built[0].model).thawed >= Frost.of(built[0].model).parts
+
+
+def test_asha_waits_until_everything_may_train() -> None:
+    longest = SPACES["gradual"].distributions()["unfreezing_ratio"].high
+    assert "unfreezing_ratio" in METHODS["gradual"].settling
+    assert scheduler_settings(4, 1, longest)["grace_period"] == 2
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, float("nan")])

@@ -102,6 +102,21 @@ def test_pissa_starts_from_the_largest_singular_values(tiny: Backbone) -> None:
     torch.testing.assert_close(torch.linalg.svdvals(product)[:4], largest, rtol=1e-3, atol=1e-5)
 
 
+def test_pissa_of_a_larger_rank_than_a_map_has_is_refused(tiny: Backbone) -> None:
+    model = tiny.classifier(("negative", "positive"))
+    with pytest.raises(UsageError, match="rank <= 32 must hold, got 64"):
+        prepare(model, hyper(rank=64, variant="pissa"))
+
+
+def test_lora_of_rank_one_decays_like_any_other(tiny: Backbone, eight: Tokens) -> None:
+    state = build_state(setup_for("lora", tiny), start_of("lora", rank=1), 1, eight)
+    pairs = {id(p) for n, p in state.model.named_parameters() if ".lora_" in n}
+    assert pairs
+    for group in state.optimizer.param_groups:
+        if pairs & {id(p) for p in group["params"]}:
+            assert group["weight_decay"] > 0
+
+
 def test_lora_plus_moves_b_faster_than_a(tiny: Backbone, eight: Tokens) -> None:
     setup = setup_for("lora", tiny)
     start = start_of("lora", lr=1e-3, b_lr_over_a_lr=16.0, head_lr_over_lr=3)

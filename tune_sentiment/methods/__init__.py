@@ -26,6 +26,9 @@ class Method:
         hyperparameters: Dataclass that owns the method's own hyperparameters.
         prepare: Freezes and inserts in place, so that exactly what shall train requires gradients.
         lr_factor: What a parameter's learning rate is multiplied with, by its name.
+        decays: Whether a matrix is drawn towards zero by weight decay, by its name.
+        settling: Hyperparameters that are shares of a training before which trials cannot be
+            compared; ASHA waits for the longest.
         on_step: Called before each optimizer step with the share of planned steps that is done.
         merge: Turns a trained model into one that plain transformers loads, in place.
         fit: Trains a closed-form method on features; ``prepare`` is then ``None``.
@@ -36,6 +39,8 @@ class Method:
     hyperparameters: type
     prepare: "Callable[[PreTrainedModel, Any], None] | None" = None
     lr_factor: Callable[[Any, str], float] = lambda hyperparameters, name: 1.0
+    decays: Callable[[str], bool] = lambda name: True
+    settling: tuple[str, ...] = ("warmup_ratio",)
     on_step: "Callable[[PreTrainedModel, Any, float], None]" = lambda model, own, share: None
     merge: "Callable[[PreTrainedModel], None] | None" = None
     fit: "Callable[[Any, Features], LinearClassifier] | None" = None
@@ -80,13 +85,17 @@ METHODS: dict[str, Method] = {
         hyperparameters=adapters.AdaptersHyperparameters, prepare=adapters.prepare, is_plain=False
     ),
     "ia3": Method(
-        hyperparameters=ia3.Ia3Hyperparameters, prepare=ia3.prepare, merge=_merge_injected
+        hyperparameters=ia3.Ia3Hyperparameters,
+        prepare=ia3.prepare,
+        decays=ia3.decays,
+        merge=_merge_injected,
     ),
     "bitfit": Method(hyperparameters=bitfit.BitfitHyperparameters, prepare=bitfit.prepare),
     "gradual": Method(
         hyperparameters=gradual.GradualHyperparameters,
         prepare=gradual.prepare,
         on_step=gradual.on_step,
+        settling=("warmup_ratio", "unfreezing_ratio"),
     ),
 }
 BASELINE = "svm"

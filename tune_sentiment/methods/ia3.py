@@ -26,3 +26,8 @@ def prepare(model: "PreTrainedModel", hyperparameters: Ia3Hyperparameters) -> No
     inner = linear_names(model, ["ff_out"])  # the inner activations are what this map reads
     attention = linear_names(model, ["k", "v"])
     inject(model, IA3Config(target_modules=[*attention, *inner], feedforward_modules=inner))
+
+
+def decays(name: str) -> bool:
+    """Whether a matrix is drawn towards zero: the factors, which start at one, are not."""
+    return ".ia3_l." not in name

@@ -68,6 +68,9 @@ def prepare(model: "PreTrainedModel", hyperparameters: LoraHyperparameters) -> N
 
     The new model computes what the old one did: B starts at zero, or, with ``pissa``, ``B A`` is
     taken out of the weights.
+
+    Raises:
+        UsageError: If ``pissa`` is to have a larger rank than the maps have.
     """
     from peft import LoraConfig
     from torch.nn import Linear
@@ -76,11 +79,15 @@ def prepare(model: "PreTrainedModel", hyperparameters: LoraHyperparameters) -> N
     from tune_sentiment.low_rank import LowRankLinear
     from tune_sentiment.structure import linear_names
 
+    names = linear_names(model, TARGETS[hyperparameters.targets])
+    smallest = min(min(model.get_submodule(name).weight.shape) for name in names)
+    if hyperparameters.variant == "pissa":  # it has no more singular values to start from
+        require(hyperparameters.rank <= smallest, f"rank <= {smallest}", hyperparameters.rank)
     config = LoraConfig(
         r=hyperparameters.rank,
         lora_alpha=hyperparameters.rank * hyperparameters.alpha_over_rank,
         lora_dropout=hyperparameters.dropout,
-        target_modules=linear_names(model, TARGETS[hyperparameters.targets]),
+        target_modules=names,
         **VARIANTS[hyperparameters.variant],
     )
     config._register_custom_module({Linear: LowRankLinear})
