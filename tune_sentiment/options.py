@@ -12,6 +12,7 @@ from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import SEARCHABLE
 from tune_sentiment.reader import FORMATS
+from tune_sentiment.trackers import PROJECT, TRACKERS
 
 DESCRIPTION = "Search every method's hyperparameters, confirm the winners, print the comparison."
 EPILOG = f"""examples:
@@ -30,8 +31,11 @@ DATASET_HELP = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """One line for an error, as for every other wrong value."""
+class Parser(argparse.ArgumentParser):
+    """A command line without abbreviations; one line for an error, as for any wrong value."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """The options; one that is given twice is an error instead of an overwritten value."""
@@ -43,16 +47,16 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
         self.exit(2, f"error: {message} (see --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line; its defaults are those of ``StudyConfig`` and ``Resources``."""
-    parser = _Parser(
+    parser = Parser(
         prog="run_search.py",
         description=DESCRIPTION,
         epilog=EPILOG,
-        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     defaults = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
@@ -99,6 +103,14 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--data-dir", help="local mirror of named datasets")
     where.add_argument(
         "--dry-run", action="store_true", help="say what would be done; start and write nothing"
+    )
+    tracking = parser.add_argument_group("tracking")
+    tracking.add_argument("--track", help=f"a comma list of {' '.join(TRACKERS)}")
+    tracking.add_argument(
+        "--track-project", default=PROJECT, help="what they file it under (default: %(default)s)"
+    )
+    tracking.add_argument(
+        "--dashboard", action="store_true", help="export the studies for optuna-dashboard"
     )
     hardware = parser.add_argument_group("hardware")
     add(hardware, "--gpus-per-trial", type=float, help="0 for CPUs (default: 1 where there is one)")
