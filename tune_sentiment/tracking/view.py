@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import CONFIRMATIONS, TRIALS, StudyFolder
-from tune_sentiment.proposal import digest
+from tune_sentiment.proposal import Proposal, digest
 from tune_sentiment.records import SCORED_STATUSES, Training
 
 ID_LENGTH = 32  # the shortest that Comet takes; W&B takes longer ones
@@ -148,9 +148,27 @@ def study_view(folder: StudyFolder) -> StudyView:
 
 
 def trainings_of(folder: StudyFolder, study: StudyView) -> Iterator[TrainingView]:
-    """Every training of a study that was ever begun: trials by number, then confirmation runs."""
+    """Every training of a study that was ever begun: trials by number, then confirmation runs.
+
+    One whose evaluations were lost is known by its record.
+    """
     for part, records in ((TRIALS, folder.trials), (CONFIRMATIONS, folder.confirmations)):
-        trainings = folder.trainings(part)
+        trainings = {training.proposal.key: training for training in folder.trainings(part)}
         ended = {record["key"]: record for record in records()}
-        for training in trainings:
-            yield TrainingView(study, training, ended.get(training.proposal.key))
+        for key in [*trainings, *(key for key in ended if key not in trainings)]:
+            record = ended.get(key)
+            training = trainings.get(key) or _lost(study, ended[key])
+            yield TrainingView(study, training, record)
+
+
+def _lost(study: StudyView, record: Mapping[str, Any]) -> Training:
+    space = study.description["space"]
+    names = [name for name in (*space["distributions"], *space["fixed"]) if name in record]
+    proposal = Proposal(
+        number=record["number"],
+        key=record["key"],
+        origin=record["origin"],
+        params={name: record[name] for name in names},
+        seed=record["seed"],
+    )
+    return Training(proposal, record["started_at"])
