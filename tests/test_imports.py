@@ -15,6 +15,7 @@ PACKAGE = ROOT / "tune_sentiment"
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
+HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
@@ -68,14 +69,29 @@ def test_a_method_file_imports_nothing_heavy_at_the_top(path: Path) -> None:
     assert roots(path, top_level_only=True) & (HEAVY | {"numpy"}) == set()
 
 
+SEARCH, TRACK, DASHBOARD = "run_search", "tune_sentiment.track", "tune_sentiment.dashboard"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code"),
-    [(["--help"], 0), (["--method", "lorra", "--dataset", "demo"], 2), (["--trials", "x"], 2)],
+    ("module", "arguments", "code"),
+    [
+        (SEARCH, ["--help"], 0),
+        (SEARCH, ["--method", "lorra", "--dataset", "demo"], 2),
+        (SEARCH, ["--trials", "x"], 2),
+        (SEARCH, ["--method", "lora", "--dataset", "demo", "--track", "wandbb"], 2),
+        (TRACK, ["--help"], 0),
+        (TRACK, ["results", "--track", "wandbb"], 2),
+        (TRACK, ["no-such-folder", "--track", "wandb"], 2),
+        (DASHBOARD, ["--help"], 0),
+        (DASHBOARD, ["no-such-folder"], 2),
+    ],
 )
-def test_help_and_usage_errors_load_neither_torch_nor_ray(arguments: list[str], code: int) -> None:
+def test_help_and_usage_errors_load_no_heavy_library(
+    module: str, arguments: list[str], code: int
+) -> None:
     script = (
-        "import sys, run_search\n"
-        "try:\n    code = run_search.main(sys.argv[1:])\n"
+        f"import sys\nfrom {module} import main\n"
+        "try:\n    code = main(sys.argv[1:])\n"
         "except SystemExit as end:\n    code = end.code\n"
         f"print(sorted(set(sys.modules) & {HEAVY}), code)"
     )

@@ -107,16 +107,10 @@ def _trial(
     from tune_sentiment.told import learnt
 
     state, kept = learnt(record["status"], values)
-    attributes = {
-        name: value
-        for name, value in record.items()
-        if value is not None and name not in distributions
-    }
     scores = sorted({name for run in runs for name in run if name.startswith("test_")})
-    for name in scores:
-        found = [run[name] for run in runs if run[name] is not None]
-        if found:
-            attributes[name] = found
+    found = {name: [run[name] for run in runs if run[name] is not None] for name in scores}
+    fields = {name: value for name, value in record.items() if name not in distributions}
+    attributes = {"status": record["status"], **found, **fields}
     if state is TrialState.COMPLETE and not kept:  # its evaluations were lost
         state = TrialState.FAIL
     made = create_trial(
@@ -125,7 +119,7 @@ def _trial(
         params={name: record[name] for name in distributions},
         distributions=dict(distributions),
         intermediate_values=kept,
-        user_attrs=attributes,
+        user_attrs={n: v for n, v in attributes.items() if v is not None and v != []},
     )
     made.datetime_start = _local(record["started_at"])
     made.datetime_complete = _local(record["ended_at"])

@@ -94,6 +94,7 @@ class Follower:
         with self.process.stdout as lines:
             for line in lines:
                 say(line.decode(errors="replace").rstrip())
+        self.process.wait()  # also where nobody else waits for it
 
 
 @contextmanager
