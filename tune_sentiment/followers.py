@@ -106,7 +106,12 @@ def following(
     Where the body raises nothing is waited for: each logs the rest alone.
     """
     last_seconds()
-    followers = [Follower(tracker, project, folders) for tracker in trackers]
+    followers = []
+    for tracker in trackers:
+        try:
+            followers.append(Follower(tracker, project, folders))
+        except OSError as error:  # no memory or no process left for it
+            say(f"{tracker}: nothing is logged: {error}")
     try:
         yield
     except BaseException:

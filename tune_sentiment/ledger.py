@@ -147,7 +147,7 @@ class StudyFolder:
 
     def tidy(self) -> None:
         """Delete what a killed process left: unfinished files, states of ended trainings."""
-        remove_unfinished(self.path, keep=self.path / "ray")
+        remove_unfinished(self.path, keep=[self.path / "ray", self.path / TRACKING])
         for record in [*self.trials(), *self.confirmations()]:
             self.drop_checkpoints(record["key"])
 

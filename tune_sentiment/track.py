@@ -27,6 +27,7 @@ from tune_sentiment.trackers import PROJECT, TRACKERS, chosen_trackers
 
 PAUSE = 5.0  # seconds between two looks at the ledgers
 LONGEST_PAUSE = 300.0  # where a tracker goes on failing
+STANDARD_INPUT = 0
 KINDNESS = 10  # what the trainings are before: niceness
 
 
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TuneSentimentError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _one_process_each(names: Sequence[str], project: str, folders: Sequence[Path]) -> int:
@@ -69,15 +72,15 @@ def _log(name: str, project: str, folders: list[Path], *, follows: bool) -> int:
     """Log to one tracker, in this process; 1 if something could not be logged."""
     from tune_sentiment.tracking.log import Log
 
-    standard_input = os.dup(sys.stdin.fileno())
-    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # nobody answers a prompt
+    ends_with = os.dup(STANDARD_INPUT) if follows else None
+    os.dup2(os.open(os.devnull, os.O_RDONLY), STANDARD_INPUT)  # nobody answers a prompt
     said = sys.stdout if follows else sys.stderr  # a search reads what its follower says
     log = Log(name, project, folders, partial(_say, said))
-    if not follows:
+    if ends_with is None:
         return 0 if log.run(is_last=True) else 1
     os.nice(KINDNESS)
     ended, pause = Event(), PAUSE
-    Thread(target=_wait_for_end, args=(standard_input, ended), daemon=True).start()
+    Thread(target=_wait_for_end, args=(ends_with, ended), daemon=True).start()
     while not ended.wait(pause):
         pause = PAUSE if log.run(is_last=False) else min(2 * pause, LONGEST_PAUSE)
     return 0 if log.run(is_last=True) else 1
@@ -88,9 +91,9 @@ def _say(said: TextIO, line: str) -> None:
         print(line, file=said, flush=True)
 
 
-def _wait_for_end(standard_input: int, ended: Event) -> None:
-    """Wait until nobody holds the other end any more; then time is short, whatever hangs."""
-    while os.read(standard_input, 1):
+def _wait_for_end(ends_with: int, ended: Event) -> None:
+    """Wait until nobody holds its other end any more; then time is short, whatever hangs."""
+    while os.read(ends_with, 1):
         pass
     signal.alarm(last_seconds())  # the kernel ends this process: no library can be in its way
     ended.set()
