@@ -259,7 +259,8 @@ def test_tensorboard_has_each_training_once(results: Path, name: str) -> None:
     [words] = made.Tensors("record/words/text_summary")
     assert f"| status | {STATUS[name]} |" in words.tensor_proto.string_val[0].decode()
     about = made.summary_metadata["_hparams_/session_start_info"].plugin_data.content
-    assert b"alpha" in about or b"rank" in about
+    assert b"rank" in about
+    assert "_hparams_/experiment" not in made.summary_metadata  # else other studies' go unseen
 
 
 def test_tensorboard_has_the_table(results: Path) -> None:

@@ -39,10 +39,10 @@ class TensorboardTracker:
         there = Written(folder)
         config = {name: value for name, value in training.config.items() if value is not None}
         with _writer(folder) as writer:
-            experiment, begun, ended = hparams(config, dict.fromkeys(training.measured))
+            # The first of the three would fix one set of hyperparameters for all studies.
+            _, begun, ended = hparams(config, {})
             if not there.has(BEGUN):
-                for summary in (experiment, begun):
-                    writer.file_writer.add_summary(summary)
+                writer.file_writer.add_summary(begun)
             for step, values in enumerate(training.steps, start=1):
                 time = training.time_of(step).timestamp()
                 for name, value in values.items():

@@ -109,11 +109,6 @@ class TrainingView:
         """What was measured at each evaluation, numbers by name, in order from the first."""
         return [_numbers(line, BOOKKEEPING) for line in self.training.evaluations]
 
-    @property
-    def measured(self) -> list[str]:
-        """Names of what was measured."""
-        return list({name: None for values in self.steps for name in values})
-
     def time_of(self, step: int) -> datetime:
         """When an evaluation was, counted from 1, by what it took to get there."""
         line = self.training.evaluations[step - 1]
