@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.growing import Growing
-from tests.test_trackers import events
+from tests.read_back import events
 from tune_sentiment.errors import UsageError
 from tune_sentiment.followers import MARGIN, SECONDS_VARIABLE, Follower, following, last_seconds
 
