@@ -1,7 +1,6 @@
 """Search every method's hyperparameters, confirm the winners, and print the comparison."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,24 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_sentiment.advice import next_step, python_command, this_command
-from tune_sentiment.asked import chosen_methods, fixed_values
+from tune_sentiment.asked import chosen_methods, fixed_values, label
 from tune_sentiment.config import Resources, StudyConfig
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
+from tune_sentiment.followers import following
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
 from tune_sentiment.paths import exists, is_folder, user_path
 from tune_sentiment.signals import exit_code, listen
+from tune_sentiment.trackers import chosen_trackers
 
 if TYPE_CHECKING:
     from tune_sentiment.preset import Preset
     from tune_sentiment.space import SearchSpace
     from tune_sentiment.study import Study
-
-LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
@@ -43,8 +43,8 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     columns = columns_from(args)
     metric = metric_named(args.metric)
     mirror = mirror_folder(args.data_dir)
-    if args.name is not None and not LABEL.fullmatch(args.name):
-        raise UsageError(f"--name wants letters, digits, '.', '_' or '-', got {args.name!r}")
+    if args.name is not None:
+        label("--name", args.name)
     if "://" in args.results:
         raise UsageError(f"--results wants a folder, got '{args.results}'")
     results = user_path(args.results).absolute()
@@ -157,14 +157,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(listing(PRESETS))
             return 0
+        trackers = chosen_trackers(args.track)
+        project = label("--track-project", args.track_project)
         studies, resources, results = plan(args)
         from tune_sentiment.command import describe, search
 
         if args.dry_run:
             print(describe(studies, resources, results))
             return 0
-        search(studies, resources, results)
-        return show(args, studies, results)
+        folders = [results / study.id for study in studies]
+        with following(trackers, project, folders):
+            search(studies, resources, results)
+            code = show(args, studies, results)
+        if args.dashboard:
+            from tune_sentiment.dashboard import export
+
+            print(export(folders, results))
+        return code
     except TuneSentimentError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
@@ -189,6 +198,7 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     table = markdown(loaded)
     print(f"\n{table}\n")
     for side in loaded:
+        StudyFolder(side.path).write_comparison(table)
         if side.winner is not None:
             command = replay(side, hyperparameters(side, side.winner), is_public=True)
             write_card(side.path, table, command)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.durable import read_json
-from tune_sentiment.ledger import SELECTION
+from tune_sentiment.ledger import COMPARISON, SELECTION, TRACKING
 
-FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", "trials", "winner"}
-FILES = {SELECTION, "study.json", "test-openings.jsonl", "texts.parquet"}
+FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", TRACKING, "trials", "winner"}
+FILES = {COMPARISON, SELECTION, "study.json", "test-openings.jsonl", "texts.parquet"}
 REPORT = {"figures", "report.html", "report.md", "summary.md"}
 KNOWN = FOLDERS | FILES | REPORT
 SUFFIXES = {

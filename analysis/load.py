@@ -19,7 +19,7 @@ from analysis.completeness import contradictions
 from analysis.folder import openings, selection, short, strangers
 from analysis.schema import problems
 from tune_sentiment.durable import read_json
-from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.ledger import StudyFolder, study_folders
 from tune_sentiment.records import RECORD_FIELDS, best_trial
 from tune_sentiment.selection import confirmed
 
@@ -213,15 +213,13 @@ def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list
         gaps: Takes what could not be read.
     """
     named = [] if gaps is None else gaps
-    folders: set[Path] = set()
-    for root in results:
-        folders |= {file.parent.resolve() for file in root.glob("study.json")}
-        folders |= {file.parent.resolve() for file in root.glob("*/study.json")}
+    roots = list(results)
+    for root in roots:
         for part in [root / "trials", *root.glob("*/trials")]:
             if part.is_dir() and not (part.parent / "study.json").exists():
                 named.append(f"{part.parent} has trials and no study.json: it was not read")
     studies = []
-    for folder in sorted(folders):
+    for folder in study_folders(roots):
         try:
             studies.append(load_study(folder))
             named += studies[-1].gaps

@@ -129,6 +129,11 @@ def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int,
         (["--name", ""], "--name wants letters"),
         (["--results", "s3://bucket/x"], "--results wants a folder"),
         (["positional"], "unrecognized arguments: positional"),
+        (["--track", "wandbb"], "Did you mean 'wandb'? Trackers: comet, mlflow, tensorboard"),
+        (["--track", ","], "no tracker given"),
+        (["--track", ""], "no tracker given"),
+        (["--track-project", "a/b"], "--track-project wants letters"),
+        (["--track-project", ""], "--track-project wants letters"),
     ],
 )
 def test_a_wrong_value_is_one_line_and_exit_2_and_nothing_is_written(
@@ -188,6 +193,27 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert not results.exists()
 
 
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune_sentiment.trackers.find_spec", lambda package: None)
+    results = tmp_path / "results"
+    code, out, err = call([*GOOD, "--track", "comet", "--results", str(results)], capsys)
+    assert (code, out) == (2, "")
+    assert err == ("error: tracker 'comet' is not installed: pip install 'tune_sentiment[comet]'\n")
+    assert not results.exists()
+
+
+def test_the_time_that_trackers_get_is_checked_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNE_SENTIMENT_TRACKING_SECONDS", "soon")
+    results = tmp_path / "results"
+    code, _, err = call([*GOOD, "--track", "mlflow", "--results", str(results)], capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert not results.exists()
+
+
 def studies(arguments: list[str], results: Path, model: str = "tiny") -> list[str]:
     command = [*GOOD[:-1], model, *arguments, "--results", str(results)]
     parsed = options.build_parser().parse_args(command)
@@ -199,6 +225,7 @@ def test_the_identity_ignores_what_cannot_change_a_result(tmp_path: Path) -> Non
     first = studies([], tmp_path)
     same = ["--trials", "7", "--confirm-seeds", "1", "--concurrency", "1", "--name", "mine"]
     assert studies([*same, "--time-budget-minutes", "5"], tmp_path) == first
+    assert studies(["--track", "wandb", "--track-project", "x", "--dashboard"], tmp_path) == first
     assert len(first) == 2
 
 

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "tune_sentiment"
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
+HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
@@ -74,6 +75,15 @@ def test_a_method_file_imports_nothing_heavy_at_the_top(path: Path) -> None:
         ("run_search", ["--help"], 0),
         ("run_search", ["--method", "lorra", "--dataset", "demo"], 2),
         ("run_search", ["--trials", "x"], 2),
+        ("run_search", ["--method", "lora", "--dataset", "demo", "--track", "wandbb"], 2),
+        ("tune_sentiment.track", ["--help"], 0),
+        ("tune_sentiment.track", ["results", "--track", "wandbb"], 2),
+        ("tune_sentiment.track", ["no-such-folder", "--track", "wandb"], 2),
+        ("tune_sentiment.dashboard", ["--help"], 0),
+        ("tune_sentiment.dashboard", ["no-such-folder"], 2),
+        ("tune_sentiment.predict", ["--help"], 0),
+        ("tune_sentiment.predict", ["results", "a film", "--push", "me/mine"], 2),
+        ("tune_sentiment.predict", ["results", "--file", "no-such-file.csv"], 2),
         ("tune_sentiment.explore", ["--help"], 0),
         ("tune_sentiment.explore", ["--dataset", "demmo"], 2),
         ("tune_sentiment.explore", ["--dataset", "demo", "--model", "minillm"], 2),

@@ -159,3 +159,23 @@ def test_the_best_trial_is_the_earlier_of_two_equal_ones(mode: str, expected: in
     found = best_trial(records, "val_accuracy", mode)
     assert found["number"] == expected
     assert best_trial(records[3:4], "val_accuracy", mode) is None
+
+
+def test_tidying_leaves_alone_what_a_tracker_is_writing(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    for part in ("trials", "tracking"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / ".x.json.1.tmp").touch()
+    folder.tidy()
+    assert [path.parent.name for path in tmp_path.rglob("*.tmp")] == ["tracking"]
+
+
+def test_a_comparison_is_written_when_it_changes(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    assert folder.comparison is None
+    folder.write_comparison("| é |\n")
+    first = (tmp_path / "comparison.md").stat().st_mtime_ns
+    folder.write_comparison("| é |\n")
+    assert (tmp_path / "comparison.md").stat().st_mtime_ns == first
+    folder.write_comparison("| b |\n")
+    assert folder.comparison == "| b |\n"

@@ -1,5 +1,6 @@
-"""What the options name: methods, and hyperparameters that are pinned."""
+"""What the options name: methods, hyperparameters that are pinned, and labels."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,19 @@ from tune_sentiment.methods import COMPARED, METHODS, method_named
 
 if TYPE_CHECKING:
     from tune_sentiment.space import SearchSpace
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def label(flag: str, text: str) -> str:
+    """A name that people give, if it is one that every file system and tracker takes.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if not LABEL.fullmatch(text):
+        raise UsageError(f"{flag} wants letters, digits, '.', '_' or '-', got {text!r}")
+    return text
 
 
 def chosen_methods(text: str) -> list[str]:

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,10 @@ def make_folder(folder: Path) -> None:
     _flush(folder.parent)
 
 
-def remove_unfinished(folder: Path, keep: Path) -> None:
+def remove_unfinished(folder: Path, keep: Collection[Path]) -> None:
     """Delete the temporary files and folders that killed processes left, except below ``keep``."""
     for path in list(folder.rglob(f".*{UNFINISHED}")):
-        if path.is_relative_to(keep):
+        if any(path.is_relative_to(kept) for kept in keep):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

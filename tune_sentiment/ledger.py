@@ -6,7 +6,7 @@ writes it.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from tune_sentiment.records import Training, TrialRecord, flat
 TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluations
 CONFIRMATIONS = "confirm"
 SELECTION = "selection.json"
+COMPARISON = "comparison.md"
+TRACKING = "tracking"  # beside the records: what was logged; beside studies: offline files
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,21 @@ class StudyFolder:
         made = {"winner": winner, "candidates": candidates, "trials": sorted(trials)}
         write_json(self.path / SELECTION, made)
 
+    @property
+    def comparison(self) -> str | None:
+        """The comparison that the study stands in, in markdown, as it was printed last."""
+        path = self.path / COMPARISON
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def write_comparison(self, table: str) -> None:
+        """Write the comparison that was printed, unless it is there already."""
+        if self.comparison != table:
+            write_text(self.path / COMPARISON, table)
+
+    def tracking_file(self, tracker: str) -> Path:
+        """What was logged to a tracker."""
+        return self.path / TRACKING / f"{tracker}.json"
+
     def predictions_file(self, key: str, split: str) -> Path:
         """Per-item predictions of a confirmation run."""
         return self.confirm / f"{key}-predictions-{split}.parquet"
@@ -130,7 +147,7 @@ class StudyFolder:
 
     def tidy(self) -> None:
         """Delete what a killed process left: unfinished files, states of ended trainings."""
-        remove_unfinished(self.path, keep=self.path / "ray")
+        remove_unfinished(self.path, keep=[self.path / "ray", self.path / TRACKING])
         for record in [*self.trials(), *self.confirmations()]:
             self.drop_checkpoints(record["key"])
 
@@ -194,3 +211,12 @@ class StudyFolder:
         """How often the test split was opened for this study."""
         path = self.path / "test-openings.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
+def study_folders(roots: Iterable[Path]) -> list[Path]:
+    """Every folder with a ``study.json`` under these: a results folder, or a study's own."""
+    found: set[Path] = set()
+    for root in roots:
+        found |= {file.parent.resolve() for file in root.glob("study.json")}
+        found |= {file.parent.resolve() for file in root.glob("*/study.json")}
+    return sorted(found)

@@ -1,4 +1,4 @@
-"""One process at a time for each study; the kernel frees the lock however its holder ends."""
+"""One process at a time; the kernel frees a lock however its holder ends."""
 
 import fcntl
 import os
@@ -11,23 +11,38 @@ from tune_sentiment.provenance import host, now
 
 
 @contextmanager
+def held(path: Path, what: str) -> Generator[None, None, None]:
+    """Hold a lock file for the time of the body; it stays there.
+
+    Args:
+        path: The file.
+        what: What its holder does, for who comes second.
+
+    Raises:
+        StartError: If another process holds it; names that process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise StartError(f"{what} by {holder}") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {host()} since {now()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
 def study_lock(folder: Path) -> Generator[None, None, None]:
     """Hold a study's lock for the time of the body. Other studies are not concerned.
 
     Raises:
         StartError: If another process holds it; names that process.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise StartError(f"study {folder.name} is being run by {holder}") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {host()} since {now()}\n")
-        file.flush()
+    with held(folder / ".lock", f"study {folder.name} is being run"):
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import SEARCHABLE
 from tune_sentiment.reader import FORMATS
+from tune_sentiment.trackers import PROJECT, TRACKERS
 
 DESCRIPTION = "Search every method's hyperparameters, confirm the winners, print the comparison."
 EPILOG = f"""examples:
@@ -63,6 +64,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "say what would be done; start and write nothing",
     },
+    "--track": {"help": f"a comma list of {' '.join(TRACKERS)}"},
+    "--track-project": {
+        "default": PROJECT,
+        "help": "what they file it under (default: %(default)s)",
+    },
+    "--dashboard": {"action": "store_true", "help": "export the studies for optuna-dashboard"},
     "--gpus-per-trial": {
         "type": float,
         "help": "0 for CPUs (default: 1 where there is one)",
@@ -77,6 +84,7 @@ GROUPS = {
     "how much": "--trials --max-epochs --time-budget-minutes --confirm-seeds --train-samples "
     "--max-length --padding --precision --seed",
     "where": "--results --name --data-dir --dry-run",
+    "tracking": "--track --track-project --dashboard",
     "hardware": "--gpus-per-trial --cpus-per-trial --concurrency --address",
 }
 
@@ -90,7 +98,7 @@ class Parser(argparse.ArgumentParser):
         epilog: Examples, printed as they are written.
     """
 
-    def __init__(self, *, prog: str, description: str, epilog: str) -> None:
+    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
         super().__init__(
             prog=prog,
             description=description,

@@ -16,6 +16,7 @@ from tune_sentiment.ledger import PastTrial
 from tune_sentiment.metrics import Mode
 from tune_sentiment.proposal import Proposal, trial_key
 from tune_sentiment.space import SearchSpace
+from tune_sentiment.told import learnt
 
 OBJECTIVE = "objective"  # what trials report: the searched metric's best value so far
 # Beside start points; Optuna's 10 random trials are half of a small study.
@@ -179,22 +180,6 @@ class Search(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Read nothing: the ledger is the truth."""
-
-
-def learnt(status: str, values: dict[int, float]) -> tuple[TrialState, dict[int, float]]:
-    """What Optuna is told of a trial: its state, and the values by evaluation.
-
-    Diverged and out-of-memory trials are pruned without values: TPE ranks them last. Told as
-    failed they would be ignored, and TPE goes on proposing the region. A failed trial says nothing
-    about its configuration.
-    """
-    if status == "finished":
-        return TrialState.COMPLETE, values
-    if status == "pruned":
-        return TrialState.PRUNED, values
-    if status in ("diverged", "oom"):
-        return TrialState.PRUNED, {}
-    return TrialState.FAIL, {}
 
 
 class FixedSearch(Searcher):

@@ -1,0 +1,1 @@
+"""What is told to experiment trackers, and how each of them is told. They read ledgers only."""
