@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ def main() -> int:
     if unknown := set(args.names) - set(results.TITLES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     set_environment()
+    os.environ["COMET_MODE"] = "DISABLED"  # transformers loads its hooks wherever it is installed
     with tempfile.TemporaryDirectory() as folder:
         records = Path(folder) if args.quick else results.RECORDS
         for name in args.names or results.TITLES:
