@@ -96,6 +96,8 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
         "schedule": "linear",
         "label_smoothing": 0.0,
         "max_grad_norm": 1.0,
+        "variant": "lora",
+        "b_lr_over_a_lr": 1.0,
     }
 
 

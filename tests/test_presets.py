@@ -1,12 +1,15 @@
 """The lab reports' experiments: the table below was read from their texts, not from the code."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from run_search import main
+from run_search import main, plan
 from search_spaces.presets import PRESETS
+from tune_sentiment.options import build_parser
+from tune_sentiment.slots import Machine, Slots, plan_slots
 
 # Report 000: "--epochs (default: 10)", "--batch_size (default: 24)", "--lr (default: 2e-5)",
 # alpha 32, rank 8, "q_lin, k_lin, v_lin, out_lin, lin1, and lin2"; SST-2 "5 epochs instead of 10".
@@ -78,6 +81,7 @@ WRITTEN: dict[str, Runs] = {
 def dry_run(capsys: pytest.CaptureFixture[str], preset: str) -> Runs:
     """What ``--dry-run`` says that it would do."""
     asked = ["--preset", preset, "--dataset", "demo", "--model", "tiny", "--gpus-per-trial", "0"]
+    asked += ["--max-length", "32"]  # the forecast trains some steps of it
     assert main([*asked, "--dry-run"]) == 0
     found: Runs = []
     for block in capsys.readouterr().out.strip().split("\n\n"):
@@ -149,3 +153,15 @@ def test_a_preset_that_cannot_be_run_is_refused(
 ) -> None:
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_trials_of_a_presets_studies_get_equal_shares_of_the_cores(tmp_path: Path) -> None:
+    words = ["--preset", "002", "--dataset", "demo", "--model", "tiny", "--gpus-per-trial", "0"]
+    args = build_parser().parse_args([*words, "--results", str(tmp_path)])
+    studies, resources, _ = plan(args)
+    assert [study.num_trials for study in studies] == [1, 1, 1, 1, 1]
+    four_cores = Machine(cores=4, cards=0, memory=64e9)
+    slots = {
+        plan_slots(resources, four_cores, study.device, study.side_by_side) for study in studies
+    }
+    assert slots == {Slots(concurrency=4, cpus=1, gpus=0.0)}
