@@ -8,8 +8,12 @@ from matplotlib.figure import Figure
 
 from analysis.answers import Pair, Side, baseline_of, between
 from analysis.classes import confusion
-from analysis.plots_search import WIDTH, new_figure, plain
+from analysis.plots_search import WIDTH, new_figure, plain, wrapped
 from tune_sentiment.methods import BASELINE
+
+NAME_WIDTH = 40  # characters of a study's name on a line
+SHORT_NAMES = 6  # methods alone, beside each other in a legend
+LINE = 0.19  # inches of a line of text
 
 
 def pareto_data(compared: Sequence[Side]) -> pd.DataFrame:
@@ -50,7 +54,10 @@ def pareto_data(compared: Sequence[Side]) -> pd.DataFrame:
 def draw_pareto(compared: Sequence[Side]) -> Figure:
     """Test accuracy against trainable parameters and against training time."""
     data = pareto_data(compared)
-    figure = Figure(figsize=(WIDTH * 1.2, 3.8), layout="constrained")
+    names = [wrapped(name, NAME_WIDTH) for name in data.get("name", ())]
+    columns = min(len(names), SHORT_NAMES if all("(" not in name for name in names) else 2)
+    lines = sum(name.count("\n") + 1 for name in names) / max(1, columns)
+    figure = Figure(figsize=(WIDTH * 1.2, 3.6 + LINE * lines), layout="constrained")
     figure.suptitle("test accuracy by cost; filled where nothing is better for less", fontsize=11)
     labels = {"parameters": "trainable parameters", "seconds": "seconds of one training"}
     for place, (cost, label) in enumerate(labels.items(), start=1):
@@ -60,14 +67,16 @@ def draw_pareto(compared: Sequence[Side]) -> Figure:
             errors = [[y - 100 * row["low"]], [100 * row["high"] - y]]
             color = f"C{number}"
             face = color if row[f"best_for_{cost}"] else "white"
-            shown: dict[str, Any] = {"color": color, "mfc": face, "label": plain(row["name"])}
-            axes.errorbar(x, y, yerr=errors, fmt="o", capsize=3, lw=1, **shown)
+            shown: dict[str, Any] = {"color": color, "mfc": face, "label": names[number]}
+            mark = "osD^v"[number // 10 % 5]  # ten colours, then another mark
+            axes.errorbar(x, y, yerr=errors, fmt=mark, capsize=3, lw=1, **shown)
         axes.set(xscale="log", xlabel=label)
         axes.margins(x=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("test accuracy, points")
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
+    handles, shown_names = figure.axes[0].get_legend_handles_labels()
+    place_below: dict[str, Any] = {"loc": "outside lower center", "frameon": False}
+    figure.legend(handles, shown_names, ncols=max(1, columns), fontsize=8, **place_below)
     return figure
 
 
@@ -88,12 +97,15 @@ def draw_forest(compared: Sequence[Side], found: Sequence[Pair]) -> Figure:
     """Differences to the baseline with their 95 % intervals."""
     data = forest_data(compared, found)
     figure, axes = new_figure(f"test accuracy minus {BASELINE}, points, 95 % interval")
+    names = [wrapped(name, NAME_WIDTH) for name in data["name"]]
+    lines = sum(max(2, name.count("\n") + 1) for name in names)
+    figure.set_figheight(max(3.6, 1.2 + LINE * lines))
     for place, row in enumerate(data.to_dict("records")):
         middle = row["difference"]
         errors = [[middle - row["low"]], [row["high"] - middle]]
         axes.errorbar(middle, place, xerr=errors, fmt="o", color="#1a4f8b", capsize=4)
     axes.axvline(0, color="#5f6368", lw=1, ls="--")
-    axes.set_yticks(range(len(data)), [plain(name) for name in data["name"]])
+    axes.set_yticks(range(len(data)), names, fontsize=9)
     axes.set_ylim(-0.5, len(data) - 0.5)
     axes.invert_yaxis()
     return figure
@@ -110,7 +122,7 @@ def draw_confusion(side: Side) -> Figure:
     axes = figure.add_subplot()
     seeds = len(side.study.scored)
     runs = f", {seeds} seeds together" if seeds > 1 else ""
-    axes.set_title(plain(f"{side.name}: confusion on test{runs}"), fontsize=11)
+    axes.set_title(wrapped(f"{side.name}: confusion on test{runs}", 44), fontsize=11)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, row in enumerate(counts):
         for j, count in enumerate(row):

@@ -1,7 +1,8 @@
 """Figures of how a study searched: each a pure function to its numbers and one that draws them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -95,23 +96,28 @@ def expected_best_data(study: LoadedStudy) -> list[float]:
     return expected_best(scores, str(study.description["mode"]))
 
 
-def draw_best_so_far(studies: Sequence[LoadedStudy]) -> Figure:
-    """The best validation score against what was spent, and what so many trials may expect."""
+def draw_best_so_far(studies: Mapping[str, LoadedStudy]) -> Figure:
+    """The best validation score against what was spent, and what so many trials may expect.
+
+    Args:
+        studies: By the name that tables give them.
+    """
     figure = Figure(figsize=(WIDTH * 1.3, 3.6), layout="constrained")
     spent, budget = figure.subplots(1, 2, sharey=True)
-    for study in studies:
-        data = best_so_far_data(study)
-        spent.step(data["seconds"].clip(lower=0.01), data["best"], where="post", label=study.method)
+    for name, study in studies.items():
+        data, label = best_so_far_data(study), wrapped(name, 40)
+        spent.step(data["seconds"].clip(lower=0.01), data["best"], where="post", label=label)
         expected = expected_best_data(study)
-        budget.plot(range(1, len(expected) + 1), expected, label=study.method)
-    spent.set(xscale="log", xlabel="training and evaluation, seconds", ylabel=studies[0].metric)
+        budget.plot(range(1, len(expected) + 1), expected, label=label)
+    metric = next(iter(studies.values())).metric
+    spent.set(xscale="log", xlabel="training and evaluation, seconds", ylabel=metric)
     spent.set_title("best so far", fontsize=11)
     budget.set(xlabel="trials")
     budget.set_title("expected best of so many trials", fontsize=11)
     budget.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (spent, budget):
         axes.spines[["top", "right"]].set_visible(False)
-    spent.legend(frameon=False)
+    spent.legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -200,6 +206,11 @@ def draw_importance(study: LoadedStudy, found: Mapping[str, float]) -> Figure:
 def plain(text: object) -> str:
     """A text that matplotlib does not take for a formula."""
     return str(text).replace("$", r"\$")
+
+
+def wrapped(text: object, width: int) -> str:
+    """A text for a figure on lines of about so many characters."""
+    return fill(plain(text), width, break_long_words=False)
 
 
 def new_figure(title: str) -> tuple[Figure, Axes]:

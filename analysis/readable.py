@@ -1,10 +1,13 @@
 """Numbers and names as tables show them."""
 
+from dataclasses import fields
+
 import pandas as pd
 
 from analysis.answers import Spread
 from analysis.load import LoadedStudy
 from analysis.stats import Estimate
+from tune_sentiment.config import StudyConfig
 from tune_sentiment.markdown import harmless
 
 NOT_MEASURED = "-"
@@ -83,12 +86,21 @@ def value(found: object) -> str:
 
 
 def heading(study: LoadedStudy) -> str:
-    """What a study's comparison is about, in one line, as people called it."""
+    """What a study's comparison is about, in one line, as people called it.
+
+    What is not as usual is named, too: it makes another comparison.
+    """
     about = study.description
     samples = about["comparison_of"].get("train_samples") or about["splits"]["train"]["rows"]
     test = about["splits"]["test"]["rows"]
     counts = f"{samples:,} training texts, {test:,} test texts"
-    return f"{about['dataset']} · {about['model']} · {counts}"
+    usual = {field.name: field.default for field in fields(StudyConfig)}
+    found = {"max_length": about["comparison_of"].get("max_length"), "metric": about["metric"]}
+    found["seed"] = about["seed"]
+    others = [
+        f"{name} {value}" for name, value in found.items() if value not in (usual[name], None)
+    ]
+    return " · ".join([about["dataset"], about["model"], counts, *others])
 
 
 def escaped(table: pd.DataFrame) -> pd.DataFrame:

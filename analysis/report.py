@@ -93,7 +93,11 @@ def _figures(studies: Sequence[LoadedStudy]) -> list[tuple[str, str, Figure]]:
         made.append(("forest", "Differences", plots_answers.draw_forest(compared, found)))
     if len(plots_answers.pareto_data(compared)):
         made.append(("pareto", "Accuracy by cost", plots_answers.draw_pareto(compared)))
-    able = [side.study for side in compared if side.study.best is not None]
+    able = {
+        side.name: side.study
+        for side in compared
+        if side.study.best is not None and len(side.study.trials) > 1  # else nothing was searched
+    }
     if able:
         made.append(("best-so-far", "Search", plots_search.draw_best_so_far(able)))
     for side in compared:

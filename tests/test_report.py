@@ -1,6 +1,8 @@
+import io
 import json
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,24 @@ def test_the_forest_and_the_pareto_front_have_the_numbers_of_the_pairs(results: 
     [row] = plots_answers.forest_data(compared, pairs(compared)).to_dict("records")
     assert (row["name"], row["difference"]) == ("lora", pytest.approx(12.0))
     assert row["low"] < 12 < row["high"]
+
+
+def test_figures_have_room_for_long_names_of_many_studies(results: Path) -> None:
+    setting = "alpha_over_rank=2, batch_size=16, dropout=0.1, lr=5e-05, max_epochs=3, rank=8"
+    many = [
+        replace(side, name=f"{side.name} ({setting}, seed={number})")
+        for number in range(8)
+        for side in sides(load_studies([results]))
+    ]
+    named = {side.name: side.study for side in many}
+    figures = [
+        plots_answers.draw_forest(many, pairs(many)),
+        plots_answers.draw_pareto(many),
+        plots_search.draw_best_so_far(named),
+    ]
+    for figure in figures:  # matplotlib warns where something finds no room
+        figure.savefig(io.BytesIO())
+        assert figure.axes[0].get_position().width > 0.3
 
 
 def test_the_pareto_front_holds_what_nothing_beats_for_less(tmp_path: Path) -> None:
