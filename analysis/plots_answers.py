@@ -8,12 +8,16 @@ from matplotlib.figure import Figure
 
 from analysis.answers import Pair, Side, baseline_of, between
 from analysis.classes import confusion
-from analysis.plots_search import WIDTH, new_figure, plain, wrapped
+from analysis.plots_search import (
+    LINE,
+    NAME_WIDTH,
+    WIDTH,
+    legend_below,
+    new_figure,
+    plain,
+    wrapped,
+)
 from tune_sentiment.methods import BASELINE
-
-NAME_WIDTH = 40  # characters of a study's name on a line
-SHORT_NAMES = 6  # methods alone, beside each other in a legend
-LINE = 0.19  # inches of a line of text
 
 
 def pareto_data(compared: Sequence[Side]) -> pd.DataFrame:
@@ -54,10 +58,7 @@ def pareto_data(compared: Sequence[Side]) -> pd.DataFrame:
 def draw_pareto(compared: Sequence[Side]) -> Figure:
     """Test accuracy against trainable parameters and against training time."""
     data = pareto_data(compared)
-    names = [wrapped(name, NAME_WIDTH) for name in data.get("name", ())]
-    columns = min(len(names), SHORT_NAMES if all("(" not in name for name in names) else 2)
-    lines = sum(name.count("\n") + 1 for name in names) / max(1, columns)
-    figure = Figure(figsize=(WIDTH * 1.2, 3.6 + LINE * lines), layout="constrained")
+    figure = Figure(figsize=(WIDTH * 1.2, 3.6), layout="constrained")
     figure.suptitle("test accuracy by cost; filled where nothing is better for less", fontsize=11)
     labels = {"parameters": "trainable parameters", "seconds": "seconds of one training"}
     for place, (cost, label) in enumerate(labels.items(), start=1):
@@ -67,16 +68,14 @@ def draw_pareto(compared: Sequence[Side]) -> Figure:
             errors = [[y - 100 * row["low"]], [100 * row["high"] - y]]
             color = f"C{number}"
             face = color if row[f"best_for_{cost}"] else "white"
-            shown: dict[str, Any] = {"color": color, "mfc": face, "label": names[number]}
+            shown: dict[str, Any] = {"color": color, "mfc": face, "label": row["name"]}
             mark = "osD^v"[number // 10 % 5]  # ten colours, then another mark
             axes.errorbar(x, y, yerr=errors, fmt=mark, capsize=3, lw=1, **shown)
         axes.set(xscale="log", xlabel=label)
         axes.margins(x=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("test accuracy, points")
-    handles, shown_names = figure.axes[0].get_legend_handles_labels()
-    place_below: dict[str, Any] = {"loc": "outside lower center", "frameon": False}
-    figure.legend(handles, shown_names, ncols=max(1, columns), fontsize=8, **place_below)
+    legend_below(figure)
     return figure
 
 

@@ -26,6 +26,9 @@ COLOURS = {
 }
 MARKS = {"diverged": "x", "oom": "s", "failed": "+"}  # those without a score stand on the floor
 WIDTH = 7.0  # inches of a figure
+LINE = 0.2  # inches of a line of text
+NAME_WIDTH = 40  # characters of a study's name on a line
+BESIDE = 6  # short names on a line of a legend
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,9 @@ def draw_best_so_far(studies: Mapping[str, LoadedStudy]) -> Figure:
     figure = Figure(figsize=(WIDTH * 1.3, 3.6), layout="constrained")
     spent, budget = figure.subplots(1, 2, sharey=True)
     for name, study in studies.items():
-        data, label = best_so_far_data(study), wrapped(name, 40)
-        spent.step(data["seconds"].clip(lower=0.01), data["best"], where="post", label=label)
-        expected = expected_best_data(study)
-        budget.plot(range(1, len(expected) + 1), expected, label=label)
+        data, expected = best_so_far_data(study), expected_best_data(study)
+        spent.step(data["seconds"].clip(lower=0.01), data["best"], where="post", label=name)
+        budget.plot(range(1, len(expected) + 1), expected)
     metric = next(iter(studies.values())).metric
     spent.set(xscale="log", xlabel="training and evaluation, seconds", ylabel=metric)
     spent.set_title("best so far", fontsize=11)
@@ -117,7 +119,7 @@ def draw_best_so_far(studies: Mapping[str, LoadedStudy]) -> Figure:
     budget.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (spent, budget):
         axes.spines[["top", "right"]].set_visible(False)
-    spent.legend(frameon=False, fontsize=8)
+    legend_below(figure)
     return figure
 
 
@@ -211,6 +213,20 @@ def plain(text: object) -> str:
 def wrapped(text: object, width: int) -> str:
     """A text for a figure on lines of about so many characters."""
     return fill(plain(text), width, break_long_words=False)
+
+
+def legend_below(figure: Figure) -> None:
+    """Name what the first axes show, below all of them; the figure grows by as much."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    if not names:
+        return
+    written = [wrapped(name, NAME_WIDTH) for name in names]
+    columns = min(len(names), BESIDE if max(map(len, names)) < NAME_WIDTH / 2 else 2)
+    lines = sum(name.count("\n") + 1 for name in written) / columns
+    figure.set_figheight(figure.get_figheight() + LINE * lines)
+    figure.legend(
+        handles, written, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
+    )
 
 
 def new_figure(title: str) -> tuple[Figure, Axes]:
