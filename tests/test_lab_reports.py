@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from run_search import main
+from search_spaces.presets import PRESETS
 from tests.conftest import CHECKOUT
 from tune_sentiment.options import build_parser
+from tune_sentiment.preset import listing
 
 PAGE = CHECKOUT / "docs" / "from-the-lab-reports.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -64,3 +66,7 @@ def test_every_option_of_ours_is_understood(flags: str) -> None:
     named = re.findall(r"--[a-z-]+", flags)
     assert named
     assert set(named) <= ours | {"--text", "--table"}
+
+
+def test_the_page_lists_what_the_presets_run() -> None:
+    assert f"```\n{listing(PRESETS)}\n```" in TEXT
