@@ -56,6 +56,10 @@ def test_every_other_command_is_one_of_ours(module: str, words: str) -> None:
         from tune_sentiment.explore import build_parser as of_explore
 
         of_explore().parse_args(shlex.split(words))
+    elif module == "benchmarks":
+        from benchmarks.results import TITLES
+
+        assert set(words.split()) <= set(TITLES)
     else:
         pytest.fail(f"{module} is checked by nothing")
 
