@@ -15,7 +15,7 @@ import pytest
 from tune_sentiment.data import load_test
 from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.ledger import StudyFolder
-from tune_sentiment.methods import METHODS
+from tune_sentiment.methods import COMPARED, METHODS
 from tune_sentiment.predictor import load_winner
 from tune_sentiment.records import RECORD_FIELDS, SCHEMA
 
@@ -216,14 +216,15 @@ def test_asha_ends_trials_early_and_their_records_say_so(tmp_path: Path) -> None
 
 
 def test_every_method_searches_confirms_and_leaves_a_winner(tmp_path: Path) -> None:
-    arguments = ["--method", "all", *TINY, "--trials", "3", "--max-epochs", "2"]
+    named = ",".join(["all", *(set(METHODS) - set(COMPARED))])
+    arguments = ["--method", named, *TINY, "--trials", "2", "--max-epochs", "2"]
     done = run(tmp_path, *arguments, "--confirm-seeds", "1")
     assert done.returncode == 0, done.stderr
-    methods = ["svm", "adapters", "freeze", "full", "lora", "majority class"]
-    assert compared(done.stdout) == methods
+    others = sorted(set(METHODS) - {"svm"})
+    assert compared(done.stdout) == ["svm", *others, "majority class"]
     for method in METHODS:
         folder = study(tmp_path, method)
-        assert len(folder.trials()) == 3
+        assert len(folder.trials()) == 2
         assert folder.test_openings() == 1
         assert (folder.winner / "README.md").exists()
         if method in ("svm", "freeze"):
