@@ -5,6 +5,7 @@ writes it.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tune_sentiment.durable import (
     write_table,
     write_text,
 )
+from tune_sentiment.errors import StartError
 from tune_sentiment.metrics import Predictions
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import Training, TrialRecord, flat
@@ -27,6 +29,7 @@ from tune_sentiment.records import Training, TrialRecord, flat
 TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluations
 CONFIRMATIONS = "confirm"
 SELECTION = "selection.json"
+KEY = re.compile(r"[A-Za-z0-9]+(-[0-9]+)?")  # of a trial, or of a confirmation run
 COMPARISON = "comparison.md"
 TRACKING = "tracking"  # beside the records: what was logged; beside studies: offline files
 
@@ -137,7 +140,13 @@ class StudyFolder:
         write_text(self.path / part / f"{training.proposal.key}.jsonl", text)
 
     def drop_checkpoints(self, key: str) -> None:
-        """Delete the states of a training that has ended."""
+        """Delete the states of a training that has ended.
+
+        Raises:
+            StartError: If the key could name another folder: what it names is deleted whole.
+        """
+        if not KEY.fullmatch(key):
+            raise StartError(f"{self.path}: {key!r} is not the key of a training")
         shutil.rmtree(self.checkpoints / key, ignore_errors=True)
 
     def drop_tensors(self) -> None:
