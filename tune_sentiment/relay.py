@@ -4,6 +4,7 @@ Processes, and the libraries that they have loaded, pass from one study to the n
 for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from ray.tune.search import Searcher
 from tune_sentiment.course import Course, Stage
 from tune_sentiment.metrics import Mode
 from tune_sentiment.progress import Screen
-from tune_sentiment.recorder import Recorder
+from tune_sentiment.recorder import Recorder, last_failure
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Slots
 
+LOST_NODE = re.compile(r"\bnode (has died|was terminated|was preempted)")  # in Ray's words
 STUDY = "study"  # what a trial's configuration calls the study that it belongs to
 
 
@@ -182,7 +184,13 @@ class StageListeners(Callback):
     on_trial_result = _told("on_trial_result")
     on_trial_complete = _told("on_trial_complete")
     on_trial_error = _told("on_trial_error")
-    on_trial_recover = _told("on_trial_recover")
+    tell_recovered = _told("on_trial_recover")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Pass on that a trial goes on elsewhere; a node that was lost is not its failure."""
+        if LOST_NODE.search(last_failure(trial)):
+            trial.max_failures += 1
+        self.tell_recovered(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Note trials that Ray gave up without a word: those whose process could not go on."""
