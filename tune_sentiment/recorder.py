@@ -128,19 +128,13 @@ class Recorder(Callback):
 
 
 def _last_error(trial: Any) -> str:
-    """The last line of what Ray wrote of a trial's errors."""
-    lines = last_failure(trial).split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "unknown error").strip()
-
-
-def last_failure(trial: Any) -> str:
-    """What Ray wrote of a trial's last error, here and at once; empty without one.
+    """The last line of what Ray wrote of a trial's errors, here and at once.
 
     Its own ``get_error`` reads a copy that is made every now and then.
     """
     path = Path(trial.error_file or "")
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return text.rpartition("Failure # ")[2]
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    return next((line for line in reversed(lines) if line.strip()), "unknown error").strip()
 
 
 @contextmanager

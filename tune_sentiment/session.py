@@ -66,6 +66,11 @@ def machine() -> Machine:
     )
 
 
+def lost_nodes() -> int:
+    """Nodes that the running Ray has had and has no more."""
+    return sum(not node["Alive"] for node in ray.nodes())
+
+
 def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:
     """Reference to what a function returns in a worker; one that used a GPU ends and frees it."""
     options = {"num_cpus": slots.cpus, "num_gpus": slots.gpus, "max_calls": 1 if slots.gpus else 0}
