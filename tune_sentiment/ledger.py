@@ -139,6 +139,7 @@ class StudyFolder:
 
     def drop_checkpoints(self, key: str) -> None:
         """Delete the states of a training that has ended."""
+        check_key(key, self.checkpoints)  # what it names is deleted whole
         shutil.rmtree(self.checkpoints / key, ignore_errors=True)
 
     def drop_tensors(self) -> None:
