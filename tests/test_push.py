@@ -98,7 +98,7 @@ def test_a_hub_that_does_not_take_it_is_said_soon_and_without_the_token(
     assert done.code == 3, done.err
     assert done.error.startswith(f"error: HUB {reason}")
     assert TOKEN not in done.out + done.err
-    assert done.seconds < 45
+    assert done.seconds < 90  # on a busy machine
 
 
 def test_a_hub_that_is_not_there_is_said(study: Path) -> None:

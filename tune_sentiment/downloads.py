@@ -30,9 +30,8 @@ def as_announced(kind: str, hub_id: str) -> Generator[None, None, None]:
         StartError: If they differ. Such files are deleted from the cache.
     """
     from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
 
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=hub_id, repo_type=kind)
+    folder = Path(constants.HF_HUB_CACHE) / "--".join([f"{kind}s", *hub_id.split("/")])
     since = time.time() - CLOCK_SECONDS
     try:
         yield
