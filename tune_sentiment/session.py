@@ -17,6 +17,7 @@ from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import LOCAL, Resources
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError
+from tune_sentiment.hub import go_offline
 from tune_sentiment.methods import Method
 from tune_sentiment.signals import listen
 from tune_sentiment.slots import Machine, Slots
@@ -36,7 +37,7 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
         StartError: If the cluster cannot be joined.
     """
     set_environment()
-    os.environ["HF_HUB_OFFLINE"] = "1"  # model and data were found before: workers ask no hub
+    go_offline()  # model and data were found before
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if resources.address == LOCAL:
