@@ -9,6 +9,7 @@ from tests.hub_commands import NOBODY, Ended, look
 from tests.hub_content import DISTILBERT, OPINIONS, contents
 from tests.hub_server import Hub, running_hub
 
+pytestmark = pytest.mark.slow
 SPLITS = "800 train, 200 validation (0.0 %), 200 test (0.0 %)"
 QUICK = 15  # seconds: no answer is waited for
 

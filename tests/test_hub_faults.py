@@ -13,6 +13,7 @@ from tests.hub_content import ROTTEN_TOMATOES, contents, parquet, reviews
 from tests.hub_repos import Repo
 from tests.hub_server import FAULTS, running_hub
 
+pytestmark = pytest.mark.slow
 Repos = dict[tuple[str, str], Repo]
 
 AT_ONCE = 4  # most of the time is waiting
