@@ -6,7 +6,7 @@ RUN = .venv/bin/python run_search.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check format test test-fast test-faults test-faults-long report bench \
-	bench-quick clean
+	bench-quick audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s %s\n", $$1, $$2}'
@@ -60,6 +60,11 @@ bench: setup ## measure beside peers and write benchmarks/RESULTS.md; half an ho
 
 bench-quick: setup ## a little of each benchmark, to see that it runs; its figures mean nothing
 	.venv/bin/python -m benchmarks --quick
+
+audit: ## look constraints.txt up among known vulnerabilities; needs a network
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 test-fast: setup ## the tests that need no Ray, under two minutes
 	.venv/bin/pytest -m "not slow and not gpu"

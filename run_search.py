@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from tune_sentiment.advice import next_step, python_command, this_command
 from tune_sentiment.asked import chosen_methods, fixed_values, label
-from tune_sentiment.config import Resources, StudyConfig
+from tune_sentiment.config import LOCAL, Resources, StudyConfig
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
-from tune_sentiment.environment import set_environment
+from tune_sentiment.environment import set_environment, stay_on_this_machine
 from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
 from tune_sentiment.followers import following
+from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
@@ -150,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     set_environment()
     args = build_parser().parse_args(argv)
+    if args.address == LOCAL:
+        stay_on_this_machine()
     try:
         if args.preset == "list":
             from search_spaces.presets import PRESETS
@@ -198,6 +201,8 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     table = markdown(loaded)
     print(f"\n{table}\n")
     for side in loaded:
+        if link_out(side.path, results) is not None:  # read, and left as it is
+            continue
         StudyFolder(side.path).write_comparison(table)
         if side.winner is not None:
             command = replay(side, hyperparameters(side, side.winner), is_public=True)

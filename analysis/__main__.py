@@ -11,6 +11,9 @@ from analysis.contents import load_whole
 from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import heading
 from analysis.settings import grid
+from tune_sentiment.errors import StartError
+from tune_sentiment.markdown import harmless
+from tune_sentiment.predict import plain_cell
 
 FORMATS = ("md", "csv", "latex")
 
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n\n".join(markdown(group) for group in by_comparison(studies).values()))
     try:
         written = write(studies, gaps, args.output or args.results[0])
-    except OSError as error:
+    except (OSError, StartError) as error:
         print(f"error: the report cannot be written: {error}", file=sys.stderr)
         return 3
     print(f"\nReport: {' '.join(map(str, written))}")
@@ -59,11 +62,16 @@ def _alone(studies: Sequence[LoadedStudy], name: str, form: str) -> list[str]:
         groups = by_comparison(studies).values()
         found = {heading(group[0]): TABLES[name][1](group) for group in groups}
     if form == "csv":
-        parts = [table.assign(comparison=title) for title, table in found.items() if len(table)]
+        parts = [
+            table.rename(columns=plain_cell).assign(comparison=plain_cell(title))
+            for title, table in found.items()
+            if len(table)
+        ]
         return [pd.concat(parts).to_csv(index=False).strip()] if parts else []
     shown = []
     for title, table in found.items():
-        about = [] if len(found) == 1 else [f"% {title}" if form == "latex" else f"### {title}", ""]
+        above = f"% {' '.join(title.split())}" if form == "latex" else f"### {harmless(title)}"
+        about = [] if len(found) == 1 else [above, ""]
         made = (
             table.to_latex(index=False, escape=True) if form == "latex" else table_markdown(table)
         )

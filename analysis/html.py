@@ -68,8 +68,13 @@ def _table(table: pd.DataFrame) -> str:
     return f'<div class="wide">{table.to_html(index=False, border=0, escape=True)}</div>'
 
 
-def _picture(title: str, figure: Figure) -> str:
+def picture(figure: Figure) -> bytes:
+    """The figure as a png file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def _picture(title: str, figure: Figure) -> str:
+    data = base64.b64encode(picture(figure)).decode()
     return f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}"></figure>'

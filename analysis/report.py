@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 from analysis import beside, checks, plots_answers, plots_search, settings, tables
 from analysis.answers import pairs, sides
 from analysis.classes import confusion, per_class
-from analysis.html import page
+from analysis.html import page, picture
 from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import escaped, heading
 from analysis.sensitivity import common_scores, importance, importances, sensitivity
+from tune_sentiment.durable import write_bytes, write_text
+from tune_sentiment.errors import StartError
+from tune_sentiment.inside import is_inside
 from tune_sentiment.markdown import harmless
 
 # Each table of one comparison, by the name that ``--table`` takes, with what it shows.
@@ -159,18 +162,24 @@ def _class_tables(name: str, study: LoadedStudy) -> list[str]:
 def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> list[Path]:
     """Write ``report.md``, ``report.html``, ``summary.md`` and ``figures/*.png``.
 
+    A file that is a link is replaced, what it leads to is not.
+
     Returns:
         The paths of the first two.
+
+    Raises:
+        StartError: If a link leads ``figures`` elsewhere.
     """
     made = sections(studies)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    if not is_inside(folder / "figures", folder.resolve()):
+        raise StartError(f"{folder / 'figures'} leads out of {folder}")
     for each in made:
         for stem, _, figure in each.figures:
-            figure.savefig(folder / "figures" / f"{stem}.png", dpi=110)
+            write_bytes(folder / "figures" / f"{stem}.png", picture(figure))
     groups = by_comparison(studies).values()
-    (folder / "summary.md").write_text("\n\n".join(map(markdown, groups)) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(_document(made, gaps), encoding="utf-8")
-    (folder / "report.html").write_text(page(made, gaps, LEGEND), encoding="utf-8")
+    write_text(folder / "summary.md", "\n\n".join(map(markdown, groups)) + "\n")
+    write_text(folder / "report.md", _document(made, gaps))
+    write_text(folder / "report.html", page(made, gaps, LEGEND))
     return [folder / "report.md", folder / "report.html"]
 
 
@@ -189,5 +198,5 @@ def _document(made: Sequence[Section], gaps: Sequence[str]) -> str:
             ]
         for title, table in each.tables:
             lines += [f"### {harmless(title)}", "", table_markdown(table), ""]
-        lines += [f"![{title}](figures/{stem}.png)\n" for stem, title, _ in each.figures]
+        lines += [f"![{harmless(title)}](figures/{stem}.png)\n" for stem, title, _ in each.figures]
     return "\n".join(lines)

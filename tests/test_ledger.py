@@ -6,7 +6,6 @@ import pytest
 
 from tune_sentiment import durable as module
 from tune_sentiment.durable import write_json
-from tune_sentiment.errors import StartError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.proposal import Proposal, trial_key
 from tune_sentiment.records import RECORD_FIELDS, SCHEMA, Training, TrialRecord, best_trial, flat
@@ -180,15 +179,3 @@ def test_a_comparison_is_written_when_it_changes(tmp_path: Path) -> None:
     assert (tmp_path / "comparison.md").stat().st_mtime_ns == first
     folder.write_comparison("| b |\n")
     assert folder.comparison == "| b |\n"
-
-
-@pytest.mark.parametrize("key", ["../kept", "a/../../kept", "{kept}", "", ".", "a-b"])
-def test_a_key_that_names_another_folder_deletes_nothing(key: str, tmp_path: Path) -> None:
-    folder, kept = StudyFolder(tmp_path / "study"), tmp_path / "study" / "kept"
-    for path in (kept, folder.checkpoints / "a"):
-        path.mkdir(parents=True)
-    with pytest.raises(StartError, match="is not the key of a training"):
-        folder.drop_checkpoints(key.format(kept=kept))
-    assert kept.is_dir()
-    folder.drop_checkpoints("a")
-    assert not (folder.checkpoints / "a").exists()

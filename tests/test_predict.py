@@ -16,7 +16,7 @@ from tests.methods.test_contract import CLASSES, inputs_for, proposal_for, setup
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import softmax
-from tune_sentiment.predict import SHOWN_TEXTS, harmless, main
+from tune_sentiment.predict import SHOWN_TEXTS, main, plain_cell
 from tune_sentiment.predictor import load_winner
 from tune_sentiment.reader import read_table
 from tune_sentiment.tokens import Tokens
@@ -143,12 +143,14 @@ def test_without_output_the_csv_goes_to_stdout_alone(
         ("-2.5", "-2.5"),
         ("- not good", "'- not good"),
         ("\t=1", "'\t=1"),
+        ("  =1", "'  =1"),
+        ("＝1", "'＝1"),
         ("fine = good", "fine = good"),
         ("", ""),
     ],
 )
 def test_no_cell_is_a_formula(cell: str, written: str) -> None:
-    assert harmless(cell) == written
+    assert plain_cell(cell) == written
 
 
 @pytest.mark.parametrize(

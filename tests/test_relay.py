@@ -134,7 +134,7 @@ def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -
         config=made.suggest("1"), trial_id="1", status="PENDING", error_file=None
     )
     StageScheduler(made).on_trial_add(None, trial)
-    listeners = StageListeners(made)
+    listeners = StageListeners(made, lambda: 0)
     listeners.on_step_end(iteration=1, trials=[trial])
     assert asked(made, "2") == [None]
     trial.status = "ERROR"
@@ -153,7 +153,7 @@ def test_a_single_stage_is_not_followed_by_the_next() -> None:
 def test_what_happens_to_a_trial_is_told_to_its_own_study() -> None:
     first, second = stage("same"), stage("same")
     made = relay(Course("svm", first), Course("lora", second))
-    listeners = StageListeners(made)
+    listeners = StageListeners(made, lambda: 0)
     for trial in ("1", "2"):
         told = SimpleNamespace(config=made.suggest(trial), last_result=None)
         listeners.on_trial_start(iteration=0, trials=[], trial=told)

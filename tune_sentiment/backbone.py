@@ -56,20 +56,24 @@ class Backbone:
         The head's initial values come from torch's global random state, also where the folder
         holds a trained head.
         """
-        from safetensors.torch import load_file
-
-        quiet_transformers()
-        empty = self._empty(classes)
-        weights: dict[str, Any] = {}
-        for path in sorted(self.folder.glob("*.safetensors")):
-            weights |= load_file(path)
+        empty, weights = self._empty(classes), self._weights()
         stored_head = tuple(
             f"{name}." for name, _ in empty.named_children() if name != empty.base_model_prefix
         )
         encoder = {n: t for n, t in weights.items() if not n.startswith(stored_head)}
-        return type(empty).from_pretrained(
-            None, config=empty.config, state_dict=encoder, dtype="float32"
-        )
+        return _filled(empty, encoder)
+
+    def trained(self, classes: Sequence[str]) -> "PreTrainedModel":
+        """The encoder with the head for these classes that the folder holds, in fp32."""
+        return _filled(self._empty(classes), self._weights())
+
+    def _weights(self) -> dict[str, Any]:
+        from safetensors.torch import load_file
+
+        weights: dict[str, Any] = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            weights |= load_file(path)
+        return weights
 
     def num_trainable_params(
         self, classes: Sequence[str], prepare: "Callable[[PreTrainedModel], None]"
@@ -81,7 +85,6 @@ class Backbone:
         """
         import torch
 
-        quiet_transformers()
         with torch.device("meta"):
             model = self._empty(classes)
             prepare(model)
@@ -92,6 +95,7 @@ class Backbone:
         import torch
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
+        quiet_transformers()
         config = AutoConfig.from_pretrained(
             self.folder,
             trust_remote_code=False,
@@ -107,6 +111,12 @@ class Backbone:
     def weights_bytes(self) -> int:
         """Size of the stored weights."""
         return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+
+
+def _filled(empty: "PreTrainedModel", weights: dict[str, Any]) -> "PreTrainedModel":
+    return type(empty).from_pretrained(
+        None, config=empty.config, state_dict=weights, dtype="float32"
+    )
 
 
 def quiet_transformers() -> None:
@@ -178,14 +188,29 @@ def load_backbone(name: str) -> Backbone:
 
 
 def _check_folder(folder: Path, name: str) -> None:
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"model '{name}': no readable config.json in {folder}") from error
-    if "auto_map" in config:
+    config = _read(folder / "config.json", name)
+    tokenizer = folder / "tokenizer_config.json"
+    described = [config, *([_read(tokenizer, name)] if tokenizer.exists() else [])]
+    if any("auto_map" in each for each in described) or _names_a_kernel(config):
         raise UsageError(f"model '{name}' needs code of its own, which is never run")
     if not any(folder.glob("*.safetensors")):
         raise UsageError(f"model '{name}': no *.safetensors in {folder}; other formats are refused")
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    except (OSError, ValueError) as error:
+        raise UsageError(f"model '{name}': no readable {path.name} in {path.parent}") from error
+    raise UsageError(f"model '{name}': no object in {path}")
+
+
+def _names_a_kernel(config: dict[str, Any]) -> bool:
+    """Whether attention would be computed by code from the hub, named by its repository."""
+    named = [value for key, value in config.items() if "attn_implementation" in key]
+    return "/" in json.dumps(named)
 
 
 def _folder_fingerprint(folder: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tune_sentiment.durable import read_json, write_text
 from tune_sentiment.ledger import StudyFolder
-from tune_sentiment.markdown import harmless
+from tune_sentiment.markdown import fenced, harmless
 from tune_sentiment.methods import METHODS
 from tune_sentiment.winner import WINNER_FILE
 
@@ -38,7 +38,9 @@ def write_card(study: Path, table: str, command: str) -> None:
         return
     about, description = read_json(folder.winner / WINNER_FILE), read_json(folder.study_file)
     use = PLAIN_USE if METHODS[about["method"]].is_plain else OWN_USE
-    settings = "\n".join(f"- `{name}`: {value}" for name, value in about["params"].items())
+    settings = "\n".join(
+        f"- `{name}`: {harmless(str(value))}" for name, value in about["params"].items()
+    )
     library = "\nlibrary_name: transformers" if METHODS[about["method"]].is_plain else ""
     card = f"""---
 pipeline_tag: text-classification{library}
@@ -46,7 +48,7 @@ tags:
 - tune_sentiment
 - {about["method"]}
 ---
-# {harmless(description["dataset"])}, {description["model"]}, {about["method"]}
+# {harmless(description["dataset"])}, {harmless(description["model"])}, {about["method"]}
 
 The confirmation run with the best validation score of the study `{description["id"]}` (seed
 {about["seed"]}). Classes, in order: {", ".join(map(harmless, about["classes"]))}.
@@ -62,9 +64,7 @@ From the study's folder:
 {settings}
 
 With fresh seeds again:
-```
-{command}
-```
+{fenced(command)}
 
 ## Comparison
 

@@ -15,6 +15,7 @@ from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
 from tune_sentiment.data import load_train_val
 from tune_sentiment.errors import StartError
+from tune_sentiment.inside import check_study
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.progress import say
@@ -36,6 +37,8 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     from tune_sentiment.workload import Inputs
 
     folders = [(study, StudyFolder(results / study.id)) for study in studies]
+    for _, folder in folders:
+        check_study(folder.path)
     todo = [(study, folder) for study, folder in folders if not is_complete(study, folder)]
     for study, folder in folders:
         if (study, folder) not in todo:

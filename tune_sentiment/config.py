@@ -14,6 +14,7 @@ from tune_sentiment.errors import UsageError, require, unknown
 PADDINGS = ("bucketed", "packed", "dynamic", "fixed")
 PRECISIONS = ("fp32", "fp16", "bf16")
 SCHEDULES = ("linear", "cosine")
+LOCAL = "local"  # address of a Ray that the command starts itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class Resources:
     gpus_per_trial: float | None = None
     cpus_per_trial: int | None = None
     concurrency: int | None = None
-    address: str = "local"
+    address: str = LOCAL
 
     def __post_init__(self) -> None:
         gpus = self.gpus_per_trial

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tune_sentiment.durable import read_json, writing
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError
+from tune_sentiment.inside import check_beside, check_reached
 from tune_sentiment.ledger import TRACKING, StudyFolder, study_folders
 from tune_sentiment.options import Parser
 from tune_sentiment.paths import user_path
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folders = study_folders(roots)
         if not folders:
             raise UsageError(f"no study under {' '.join(args.studies)}")
+        check_reached(folders, roots)
         print(export(folders, folders[0].parent))
     except TuneSentimentError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,6 +59,7 @@ def export(folders: Sequence[Path], results: Path) -> str:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    check_beside(results / TRACKING)
     journal = results / TRACKING / JOURNAL
     with writing(journal) as unfinished:
         unfinished.write_bytes(b"")

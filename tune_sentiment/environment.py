@@ -1,6 +1,7 @@
 """What the libraries behind this one read from the environment, set before they are imported."""
 
 import os
+from collections.abc import Mapping
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone unless the user says so
@@ -18,8 +19,21 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
 }
 
+# Of a Ray that this command starts itself. The second is Ray's own switch between a laptop and a
+# cluster's node; without it each of Ray's processes listens on every network of this machine.
+OWN_RAY = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
 
 def set_environment() -> None:
     """Set what the user has not set."""
-    for name, value in ENVIRONMENT.items():
+    _set(ENVIRONMENT)
+
+
+def stay_on_this_machine() -> None:
+    """Have a Ray of our own listen to this machine and this user only; before Ray is imported."""
+    _set(OWN_RAY)
+
+
+def _set(values: Mapping[str, str]) -> None:
+    for name, value in values.items():
         os.environ.setdefault(name, value)

@@ -5,7 +5,6 @@ writes it.
 """
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tune_sentiment.durable import (
     write_table,
     write_text,
 )
-from tune_sentiment.errors import StartError
+from tune_sentiment.inside import check_key
 from tune_sentiment.metrics import Predictions
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import Training, TrialRecord, flat
@@ -29,7 +28,6 @@ from tune_sentiment.records import Training, TrialRecord, flat
 TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluations
 CONFIRMATIONS = "confirm"
 SELECTION = "selection.json"
-KEY = re.compile(r"[A-Za-z0-9]+(-[0-9]+)?")  # of a trial, or of a confirmation run
 COMPARISON = "comparison.md"
 TRACKING = "tracking"  # beside the records: what was logged; beside studies: offline files
 
@@ -145,8 +143,7 @@ class StudyFolder:
         Raises:
             StartError: If the key could name another folder: what it names is deleted whole.
         """
-        if not KEY.fullmatch(key):
-            raise StartError(f"{self.path}: {key!r} is not the key of a training")
+        check_key(key, self.checkpoints)
         shutil.rmtree(self.checkpoints / key, ignore_errors=True)
 
     def drop_tensors(self) -> None:
@@ -182,11 +179,11 @@ class StudyFolder:
 
     def trials(self) -> list[dict[str, Any]]:
         """Every trial's record, by number."""
-        return [read_json(path) for path in sorted((self.path / "trials").glob("*.json"))]
+        return [_record(path) for path in sorted((self.path / "trials").glob("*.json"))]
 
     def confirmations(self) -> list[dict[str, Any]]:
         """Every confirmation run's record, by file name."""
-        return [read_json(path) for path in sorted(self.confirm.glob("*.json"))]
+        return [_record(path) for path in sorted(self.confirm.glob("*.json"))]
 
     def trainings(self, part: str = TRIALS) -> list[Training]:
         """Every training that was ever begun, by number."""
@@ -194,6 +191,7 @@ class StudyFolder:
         for path in (self.path / part).glob("*.jsonl"):
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             proposal = Proposal.from_dict(rows[0]["proposal"])
+            check_key(proposal.key, path)
             made.append(Training(proposal, rows[0]["started_at"], rows[1:]))
         return sorted(made, key=lambda training: training.proposal.number)
 
@@ -220,6 +218,12 @@ class StudyFolder:
         """How often the test split was opened for this study."""
         path = self.path / "test-openings.jsonl"
         return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
+def _record(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = read_json(path)
+    check_key(record["key"], path)
+    return record
 
 
 def study_folders(roots: Iterable[Path]) -> list[Path]:

@@ -1,5 +1,6 @@
 """One process at a time; the kernel frees a lock however its holder ends."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Generator
@@ -19,10 +20,16 @@ def held(path: Path, what: str) -> Generator[None, None, None]:
         what: What its holder does, for who comes second.
 
     Raises:
-        StartError: If another process holds it; names that process.
+        StartError: If another process holds it (names that process), or if it is a link.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:  # what a link leads to would be emptied
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise StartError(f"{path} is a link; remove it") from error
+    with os.fdopen(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

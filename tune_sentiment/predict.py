@@ -32,7 +32,7 @@ EPILOG = """examples:
 
 With --file every column stays, and 'predicted' and 'probability' (of svm: 'decision_value') follow;
 cells that a spreadsheet would take for a formula get an apostrophe in front."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a spreadsheet's formula may begin
+FORMULA = tuple("=+-@＝＋－＠\t\r\n")  # how a spreadsheet's formula may begin
 SHOWN_TEXTS = 256  # lines of stdin that are read before their answers are printed
 
 
@@ -183,15 +183,15 @@ def _answers(predictor: "Predictor", texts: Sequence[str]) -> list[tuple[str, st
 def _csv(table: Table, names: Sequence[str], answers: Sequence[tuple[str, str]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)  # its own line ends: a lone carriage return is quoted then
-    writer.writerow([harmless(cell) for cell in (*table.header, *names)])
+    writer.writerow([plain_cell(cell) for cell in (*table.header, *names)])
     for row, (label, score) in zip(table.rows, answers, strict=True):
-        writer.writerow([*(harmless(cell) for cell in (*row, label)), score])
+        writer.writerow([*(plain_cell(cell) for cell in (*row, label)), score])
     return text.getvalue()
 
 
-def harmless(cell: str) -> str:
+def plain_cell(cell: str) -> str:
     """The cell as a spreadsheet takes it for a text or a number, never for a formula."""
-    if not cell.startswith(FORMULA):
+    if not cell.startswith(FORMULA) and not cell.strip().startswith(FORMULA):
         return cell
     try:
         float(cell)

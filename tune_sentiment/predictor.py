@@ -68,9 +68,10 @@ def load_winner(folder: Path, num_threads: int | None = None) -> Predictor:
         num_threads: CPU threads, or torch's own choice.
 
     Raises:
-        UsageError: If there is no winner.
+        UsageError: If there is no winner, or if its weights are not safetensors.
     """
     import torch
+    from safetensors import SafetensorError
 
     folder = winner_folder(folder)
     about = _about(folder / WINNER_FILE)
@@ -79,10 +80,14 @@ def load_winner(folder: Path, num_threads: int | None = None) -> Predictor:
     method = METHODS[about["method"]]
     device = "cuda" if method.is_neural and provenance.gpus() else "cpu"
     backbone = load_backbone(str(folder if method.is_plain else folder / ENCODER_FOLDER))
-    classifier = (
-        _plain(folder, device) if method.is_plain else _own(folder, about, backbone, device)
-    )
-    encoder = None if method.is_neural else encoder_of(backbone, device)
+    try:
+        if method.is_plain:
+            classifier = _plain(about, backbone, device)
+        else:
+            classifier = _own(folder, about, backbone, device)
+        encoder = None if method.is_neural else encoder_of(backbone, device)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"the weights in {folder} cannot be read: {error}") from error
 
     def score(tokens: Tokens) -> Scores:
         if encoder is None:
@@ -126,15 +131,8 @@ def winner_folder(folder: Path) -> Path:
     raise UsageError(f"{folder} has no winner{hint}")
 
 
-def _plain(folder: Path, device: str) -> Classifier:
-    from transformers import AutoModelForSequenceClassification
-
-    from tune_sentiment.backbone import quiet_transformers
-
-    quiet_transformers()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
-    )
+def _plain(about: dict[str, Any], backbone: Backbone, device: str) -> Classifier:
+    model = backbone.trained(about["classes"])
     precision = provenance.resolve_precision("auto", device)
     return NeuralClassifier(model.eval().to(device), precision)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tune_sentiment.config import Resources
+from tune_sentiment.config import LOCAL, Resources
 from tune_sentiment.errors import StartError
 from tune_sentiment.provenance import cores, gpus
 from tune_sentiment.slots import Machine, Slots, plan_slots
@@ -28,7 +28,7 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
             be written or is too full.
     """
     for study in studies:
-        if resources.address == "local":
+        if resources.address == LOCAL:
             local_slots(study, resources, 1)
     needed = SPARE_BYTES + sum(needed_bytes(study, resources) for study in studies)
     try:
@@ -53,7 +53,7 @@ def needed_bytes(study: Study, resources: Resources) -> int:
 
     trained = BYTES_PER_PARAM * study.num_trainable_params
     running = resources.concurrency or 1  # of a cluster only its own Ray knows the size
-    if resources.address == "local":
+    if resources.address == LOCAL:
         running = local_slots(study, resources, study.side_by_side).concurrency
     checkpoints = running * (KEPT + 1) * STATE_COPIES * trained
     seeds = study.config.confirm_seeds

@@ -4,6 +4,7 @@ Processes, and the libraries that they have loaded, pass from one study to the n
 for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ from tune_sentiment.progress import Screen
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Slots
+from tune_sentiment.supervisor import MAX_LOSSES
 
+LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes, once a worker was lost
 STUDY = "study"  # what a trial's configuration calls the study that it belongs to
 
 
@@ -169,10 +172,13 @@ class StageListeners(Callback):
 
     Args:
         relay: Knows what runs.
+        lost_nodes: Says how many nodes the cluster has lost in its life.
     """
 
-    def __init__(self, relay: Relay) -> None:
-        self.relay = relay
+    def __init__(self, relay: Relay, lost_nodes: Callable[[], int]) -> None:
+        self.relay, self.lost_nodes = relay, lost_nodes
+        self.lost_before = lost_nodes()
+        self.next_look: float | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -182,10 +188,24 @@ class StageListeners(Callback):
     on_trial_result = _told("on_trial_result")
     on_trial_complete = _told("on_trial_complete")
     on_trial_error = _told("on_trial_error")
-    on_trial_recover = _told("on_trial_recover")
+    tell_recovered = _told("on_trial_recover")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Pass on that a trial goes on elsewhere."""
+        self.next_look = time.monotonic()
+        self.tell_recovered(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note trials that Ray gave up without a word: those whose process could not go on."""
+        """Note trials that Ray gave up without a word: those whose process could not go on.
+
+        A node that was lost is not the failure of what ran there: for each one a trial may lose a
+        worker more. Ray learns of it some time after the worker's loss, so it is asked again.
+        """
+        if self.next_look is not None and time.monotonic() >= self.next_look:
+            self.next_look = time.monotonic() + LOOK_SECONDS
+            allowed = MAX_LOSSES - 1 + self.lost_nodes() - self.lost_before
+            for trial in self.relay.trials.values():
+                trial.max_failures = allowed
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)
             if trial is not None and trial.status == "ERROR":

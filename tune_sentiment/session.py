@@ -2,18 +2,22 @@
 
 import logging
 import os
+import secrets
+import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 
 from tune_sentiment.backbone import Backbone
-from tune_sentiment.config import Resources
+from tune_sentiment.config import LOCAL, Resources
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError
+from tune_sentiment.hub import go_offline
 from tune_sentiment.methods import Method
 from tune_sentiment.signals import listen
 from tune_sentiment.slots import Machine, Slots
@@ -33,12 +37,13 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
         StartError: If the cluster cannot be joined.
     """
     set_environment()
-    os.environ["HF_HUB_OFFLINE"] = "1"  # model and data were found before: workers ask no hub
+    go_offline()  # model and data were found before
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
-        if resources.address == "local":
+        if resources.address == LOCAL:
+            _keep_private()
             ray.init(
-                address="local",
+                address=LOCAL,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 **quiet,
@@ -55,6 +60,39 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
         ray.shutdown()
 
 
+def _keep_private() -> None:
+    """Give a Ray of our own a token and a folder that no other user of this machine can read.
+
+    Ray would write its token to the home folder with the umask's mode, and its logs and sockets
+    below ``/tmp/ray``, where everybody may write.
+
+    Raises:
+        StartError: If the folder belongs to somebody else.
+    """
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    if not {"RAY_TMPDIR", "TMPDIR"} & os.environ.keys():
+        os.environ["RAY_TMPDIR"] = str(own_folder(Path("/tmp")))
+
+
+def own_folder(root: Path) -> Path:
+    """A folder that is this user's alone, the same one each time.
+
+    Raises:
+        StartError: If it cannot be made, or is somebody else's.
+    """
+    folder = root / f"tune_sentiment-{os.getuid()}"
+    try:
+        folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StartError(f"cannot make {folder}: {error.strerror}; set RAY_TMPDIR") from error
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_ours or stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise StartError(f"{folder} is open to other users; remove it, or set RAY_TMPDIR")
+    return folder
+
+
 def machine() -> Machine:
     """The largest node of the running Ray: a training never spans two."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -64,6 +102,11 @@ def machine() -> Machine:
         memory=max(node.get("memory", 0.0) for node in nodes),
         nodes=sum(node.get("CPU", 0) > 0 for node in nodes),
     )
+
+
+def lost_nodes() -> int:
+    """Nodes that the running Ray has had and has no more."""
+    return sum(not node["Alive"] for node in ray.nodes())
 
 
 def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:

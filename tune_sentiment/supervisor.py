@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 
-from ray.exceptions import OutOfMemoryError, RayError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError
 from ray.tune import TuneError
 
 from tune_sentiment.errors import StartError, TuneSentimentError
@@ -69,6 +69,8 @@ class Supervisor:
         killed = {int(found) for found in KILLED.findall(str(cause))}
         running = [(r, key, pid) for r in recorders for key, pid in r.running.items()]
         named = [ran for ran in running if ran[2] in killed]
+        if isinstance(cause, NodeDiedError):
+            named, running = [], []  # it says nothing of what ran there
         for recorder, key, _ in named or running:
             self.losses[recorder.study_id, key] += 1
             if len(running) == 1 and self.losses[recorder.study_id, key] >= MAX_LOSSES:

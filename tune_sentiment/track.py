@@ -20,6 +20,7 @@ from tune_sentiment.asked import label
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError
 from tune_sentiment.followers import command, environment, last_seconds
+from tune_sentiment.inside import check_reached
 from tune_sentiment.ledger import study_folders
 from tune_sentiment.options import Parser
 from tune_sentiment.paths import user_path
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folders = roots if args.follow else study_folders(roots)
         if not folders:
             raise UsageError(f"no study under {' '.join(args.studies)}")
+        check_reached(folders, roots)
         if len(names) > 1:
             return _one_process_each(names, project, folders)
         return _log(names[0], project, folders, follows=args.follow)

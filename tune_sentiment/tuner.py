@@ -16,6 +16,7 @@ from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import Screen, say
 from tune_sentiment.relay import Relay, StageListeners, StageScheduler
+from tune_sentiment.session import lost_nodes
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import MAX_LOSSES, Supervisor
 from tune_sentiment.trainable import Job, run_trial
@@ -114,7 +115,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
             name="tune",
             storage_path=str((relay.courses[0].folder.path / "ray").resolve()),
             failure_config=tune.FailureConfig(max_failures=MAX_LOSSES - 1),
-            callbacks=[StageListeners(relay)],
+            callbacks=[StageListeners(relay, lost_nodes)],
             verbose=0,
         ),
     )

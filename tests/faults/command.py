@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
@@ -35,6 +36,7 @@ class Command:
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    epoch_steps: ClassVar[int] = 10  # of 160 training texts in batches of 16
 
     @property
     def results(self) -> Path:
@@ -55,10 +57,22 @@ class Command:
         words = ["--method", "full", "--dataset", str(data), "--model", "tiny", *fixed]
         return [*words, "--results", str(self.results), *self.arguments]
 
+    def surroundings(self, faults: dict[str, object]) -> dict[str, str]:
+        """What every process of the command finds in its environment."""
+        (self.folder / "marks").mkdir(parents=True, exist_ok=True)
+        return {
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "faults"), str(ROOT)]),
+            "TUNE_SENTIMENT_CHECKPOINT_SECONDS": "0",
+            "FAULT_FOLDER": str(self.folder / "marks"),
+            "FAULTS": json.dumps(faults),
+            "FAULT_RUN": self.name,
+            "HF_HUB_OFFLINE": "0",
+            **self.environment,
+        }
+
     @contextmanager
     def started(self, faults: dict[str, object]) -> Iterator["subprocess.Popen[str]"]:
         """The command as a person's shell starts it, in a process group of its own."""
-        (self.folder / "marks").mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(
             [sys.executable, "run_search.py", *self.words],
             cwd=ROOT,
@@ -67,16 +81,7 @@ class Command:
             text=True,
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "faults"), str(ROOT)]),
-                "TUNE_SENTIMENT_CHECKPOINT_SECONDS": "0",
-                "FAULT_FOLDER": str(self.folder / "marks"),
-                "FAULTS": json.dumps(faults),
-                "FAULT_RUN": self.name,
-                "HF_HUB_OFFLINE": "0",
-                **self.environment,
-            },
+            env={**os.environ, **self.surroundings(faults)},
         )
         try:
             yield process
