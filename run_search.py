@@ -13,7 +13,7 @@ from tune_sentiment.config import LOCAL, Resources, StudyConfig
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment, stay_on_this_machine
-from tune_sentiment.errors import TuneSentimentError, UsageError, unknown
+from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by, unknown
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
@@ -59,7 +59,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         asked["dataset"] = args.dataset or preset.dataset
     StudyConfig(**{"method": BASELINE, **asked})
     spaces, methods = _spaces(args, methods)
-    fixed = fixed_values(args.fix or [], methods, spaces) if methods else {}
+    fixed = fixed_values(args.fix or [], methods, spaces)
     spec = dataset_named(asked["dataset"], columns)
 
     from tune_sentiment.source import Source
@@ -68,15 +68,18 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
     source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)
 
+    if preset:
+        configs = [StudyConfig(**{**asked, **listed.plan}) for listed in preset.experiments]
+        listed_studies = [
+            resolve(config, listed.space, source, beside=preset.num_trials - config.trials)
+            for config, listed in zip(configs, preset.experiments, strict=True)
+        ]
+        return listed_studies, resources, results
     studies = [
         resolve(StudyConfig(method=method, fixed=fixed[method], **asked), spaces[method], source)
         for method in methods
     ]
-    for listed in preset.experiments if preset else ():
-        config = StudyConfig(**{**asked, **listed.plan})
-        others = preset.num_trials - config.trials if preset else 0
-        studies.append(resolve(config, listed.space, source, beside=others))
-    if not preset and BASELINE not in methods and not metric.needs_probabilities:
+    if BASELINE not in methods and not metric.needs_probabilities:
         baseline = resolve(StudyConfig(method=BASELINE, **asked), spaces[BASELINE], source)
         if not _is_in_ledger(baseline, results):
             studies.insert(0, baseline)
@@ -178,8 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(export(folders, results))
         return code
     except TuneSentimentError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return ended_by(error)
     except KeyboardInterrupt:
         print("interrupted. Everything that ended is kept; go on with:", file=sys.stderr)
         print(f"  {this_command(argv)}", file=sys.stderr)

@@ -20,7 +20,8 @@ from tune_sentiment.environment import set_environment
 from tune_sentiment.session import ray_session
 from tune_sentiment.source import Source
 from tune_sentiment.space import SearchSpace
-from tune_sentiment.study import open_folder, resolve
+from tune_sentiment.study import resolve
+from tune_sentiment.workload import open_folder
 
 
 class NoInputs:

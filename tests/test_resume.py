@@ -16,8 +16,8 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.options import build_parser
 from tune_sentiment.records import Training, TrialRecord
 from tune_sentiment.session import SharedInputs, ray_session
-from tune_sentiment.study import Study, open_folder
-from tune_sentiment.workload import CHECKPOINT_VARIABLE, Inputs
+from tune_sentiment.study import Study
+from tune_sentiment.workload import CHECKPOINT_VARIABLE, Inputs, open_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 TRIALS = 8

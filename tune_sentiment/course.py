@@ -19,11 +19,12 @@ from tune_sentiment.recorder import Recorder
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.searcher import FixedSearch, Search
 from tune_sentiment.slots import Slots
-from tune_sentiment.study import Study, open_folder
+from tune_sentiment.study import Study
 from tune_sentiment.supervisor import Supervisor
 from tune_sentiment.workload import (
     confirmation_recorder,
     missing_trials,
+    open_folder,
     scheduler_and_recorder,
     slots_for,
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.durable import read_json, writing
 from tune_sentiment.environment import set_environment
-from tune_sentiment.errors import TuneSentimentError, UsageError
+from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by
 from tune_sentiment.inside import check_beside, check_reached
 from tune_sentiment.ledger import TRACKING, StudyFolder, study_folders
 from tune_sentiment.options import Parser
@@ -44,8 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_reached(folders, roots)
         print(export(folders, folders[0].parent))
     except TuneSentimentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return ended_by(error)
     return 0
 
 

@@ -3,6 +3,7 @@
 Everything else that escapes is a bug and keeps its traceback.
 """
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -23,6 +24,12 @@ class StartError(TuneSentimentError, RuntimeError):
     """The study cannot start here: hub, files, resources, disk or a lock."""
 
     exit_code = 3
+
+
+def ended_by(error: TuneSentimentError) -> int:
+    """Say an error in one line on stderr; returns the exit code it ends the command with."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return error.exit_code
 
 
 class Escape(BaseException):

@@ -20,7 +20,7 @@ from tune_sentiment.config import StudyConfig
 from tune_sentiment.data import MIRROR_VARIABLE, load_train_val, mirror_folder
 from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import set_environment
-from tune_sentiment.errors import StartError, TuneSentimentError, UsageError
+from tune_sentiment.errors import StartError, TuneSentimentError, UsageError, ended_by
 from tune_sentiment.labels import has_surrogates
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.options import Parser, add_option, columns_from
@@ -79,8 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number, block in enumerate(blocks(args)):
             print(block if number == 0 else f"\n{block}", flush=True)
     except TuneSentimentError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return ended_by(error)
     except BrokenPipeError:  # whoever read has seen enough; Python would write once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

@@ -31,9 +31,8 @@ def parameter_groups(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             factor = config.head_lr_over_lr if name.startswith(heads) else lr_factor(name)
-            is_decaying = parameter.ndim >= 2 and decays(
-                name
-            )  # biases and norms have one dimension
+            # Biases and norms have one dimension.
+            is_decaying = parameter.ndim >= 2 and decays(name)
             groups.setdefault((factor, is_decaying), []).append(parameter)
     return [
         {

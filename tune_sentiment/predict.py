@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tune_sentiment.columns import TEXT_COLUMNS, Columns, find_column
 from tune_sentiment.durable import write_text
 from tune_sentiment.environment import set_environment
-from tune_sentiment.errors import StartError, TuneSentimentError, UsageError
+from tune_sentiment.errors import StartError, TuneSentimentError, UsageError, ended_by
 from tune_sentiment.labels import has_surrogates
 from tune_sentiment.options import Parser, add_option
 from tune_sentiment.paths import is_folder, is_same, user_path
@@ -75,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _classify_lines(args)
     except TuneSentimentError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return ended_by(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # of a pipe into head: nobody reads on

@@ -11,22 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tune_sentiment import config as configuration
 from tune_sentiment import provenance
 from tune_sentiment.config import StudyConfig
 from tune_sentiment.data import data_fingerprint
-from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
-from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import METHODS, Method
 from tune_sentiment.metrics import Metric, metric_named
 from tune_sentiment.proposal import digest
 from tune_sentiment.records import SCHEMA
 from tune_sentiment.source import Source
 from tune_sentiment.space import SearchSpace
-from tune_sentiment.splits import SPLITS, check_subset_size
+from tune_sentiment.splits import check_subset_size
 
 ASKED = ("dataset", "model", "padding", "precision")  # as the user wrote them
 MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
@@ -246,15 +242,3 @@ def resolve(config: StudyConfig, space: SearchSpace, source: Source, *, beside: 
             f"model '{source.backbone.name}' cannot be packed; --padding bucketed takes any model"
         )
     return study
-
-
-def open_folder(study: Study, results: Path) -> StudyFolder:
-    """Write what the study is, and return its folder."""
-    folder = StudyFolder(results / study.id)
-    folder.write_study(study.describe())
-    texts = folder.path / "texts.parquet"
-    if not texts.exists():
-        hashes = [study.source.splits[name].text_hashes for name in SPLITS]
-        names = np.repeat(SPLITS, [len(column) for column in hashes])
-        write_table(texts, {"split": names, "text_hash": np.concatenate(hashes)})
-    return folder

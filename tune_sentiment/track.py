@@ -18,7 +18,7 @@ from typing import TextIO
 
 from tune_sentiment.asked import label
 from tune_sentiment.environment import set_environment
-from tune_sentiment.errors import TuneSentimentError, UsageError
+from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by
 from tune_sentiment.followers import command, environment, last_seconds
 from tune_sentiment.inside import check_reached
 from tune_sentiment.ledger import study_folders
@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _one_process_each(names, project, folders)
         return _log(names[0], project, folders, follows=args.follow)
     except TuneSentimentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return ended_by(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

@@ -1,11 +1,15 @@
-"""What a study still has to run, and with what: inputs, slots, and what its trainings share."""
+"""What a study still has to run, and with what: folder, inputs, slots, what trainings share."""
 
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tune_sentiment.config import Resources
+from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
 from tune_sentiment.inference import FIELDS as INFERENCE_FIELDS
 from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
@@ -15,6 +19,7 @@ from tune_sentiment.records import RECORD_FIELDS, TrialRecord, flat
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.session import SharedInputs, machine
 from tune_sentiment.slots import Slots, plan_slots
+from tune_sentiment.splits import SPLITS
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import CHECKPOINT_SECONDS, TrialSetup
 
@@ -64,6 +69,18 @@ def checkpoint_seconds() -> float:
         return float(text) if text else CHECKPOINT_SECONDS
     except ValueError as error:
         raise UsageError(f"{CHECKPOINT_VARIABLE} wants seconds, got '{text}'") from error
+
+
+def open_folder(study: Study, results: Path) -> StudyFolder:
+    """Write what the study is, and return its folder."""
+    folder = StudyFolder(results / study.id)
+    folder.write_study(study.describe())
+    texts = folder.path / "texts.parquet"
+    if not texts.exists():
+        hashes = [study.source.splits[name].text_hashes for name in SPLITS]
+        names = np.repeat(SPLITS, [len(column) for column in hashes])
+        write_table(texts, {"split": names, "text_hash": np.concatenate(hashes)})
+    return folder
 
 
 def missing_trials(study: Study, folder: StudyFolder) -> int:
