@@ -36,6 +36,7 @@ class Command:
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    script: ClassVar[str] = "run_search.py"
     epoch_steps: ClassVar[int] = 10  # of 160 training texts in batches of 16
 
     @property
@@ -74,7 +75,7 @@ class Command:
     def started(self, faults: dict[str, object]) -> Iterator["subprocess.Popen[str]"]:
         """The command as a person's shell starts it, in a process group of its own."""
         process = subprocess.Popen(
-            [sys.executable, "run_search.py", *self.words],
+            [sys.executable, self.script, *self.words],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -127,8 +128,23 @@ class Command:
         """The processes that run a trial."""
         return [p for p in self.processes() if p.cmdline()[:1] == ["ray::ImplicitFunc.train"]]
 
+    def kill_workers(self) -> None:
+        """End those that run a trial, with -9."""
+        for worker in self.workers():
+            worker.kill()
+
+    def kill_all(self) -> None:
+        """End driver, Ray and workers at once, as a power cut does."""
+        for process in self.processes():
+            process.kill()
+        wait_until(lambda: not self.processes())
+
     def assert_nothing_runs(self) -> None:
-        wait_until(lambda: not self.processes(), seconds=GONE)
+        """Allow processes some time to end, and name those that do not."""
+        deadline = time.monotonic() + GONE
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not left, [process.cmdline()[:3] for process in left]
 
     def assert_whole(self, trials: int) -> None:
         """Each trial has one record and each evaluation one line, and nothing is left over."""

@@ -36,11 +36,11 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Command, str]:
 @pytest.mark.parametrize(
     ("number", "status", "error"),
     [
-        (0, "failed", "worker"),  # os._exit(0)
-        (1, "failed", "worker"),  # a segmentation fault
-        (2, "oom", "MemoryError"),
-        (3, "diverged", None),
-        (4, "failed", "RuntimeError: mat1"),
+        pytest.param(0, "failed", "worker", marks=pytest.mark.fault("worker-exits")),
+        pytest.param(1, "failed", "worker", marks=pytest.mark.fault("worker-crashes")),
+        pytest.param(2, "oom", "MemoryError", marks=pytest.mark.fault("out-of-memory")),
+        pytest.param(3, "diverged", None, marks=pytest.mark.fault("diverged")),
+        pytest.param(4, "failed", "RuntimeError: mat1", marks=pytest.mark.fault("exception")),
     ],
 )
 def test_a_trial_that_comes_to_grief_has_one_record_that_says_how(
@@ -72,13 +72,13 @@ def test_trials_do_not_ask_the_hub(harmed: tuple[Command, str]) -> None:
     assert (harmed[0].folder / "marks" / "offline").read_text() == "1"
 
 
+@pytest.mark.fault("worker-killed")
 def test_a_killed_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     command = Command(tmp_path, ("--trials", "2", *SHORT))
     with command.started(SLOW) as process:
         wait_until(lambda: command.evaluations() > 0)
         time.sleep(0.5)
-        for worker in command.workers():
-            worker.kill()
+        command.kill_workers()
         _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "lost its worker and goes on" in err
@@ -88,6 +88,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert {r["status"] for r in command.study.trials()} <= {"finished", "pruned"}
 
 
+@pytest.mark.fault("driver-killed")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_driver_loses_nothing_and_repeats_nothing(moment: int, tmp_path: Path) -> None:
     command = Command(tmp_path, ("--trials", "4", *SHORT))
@@ -108,6 +109,7 @@ def test_a_killed_driver_loses_nothing_and_repeats_nothing(moment: int, tmp_path
     command.assert_whole(4)
 
 
+@pytest.mark.fault("driver-killed")
 def test_a_driver_killed_in_the_confirmation_goes_on_there(tmp_path: Path) -> None:
     arguments = ("--trials", "1", "--max-epochs", "2", "--confirm-seeds", "2")
     command = Command(tmp_path, (*arguments, "--concurrency", "1"))
@@ -132,7 +134,11 @@ def test_a_driver_killed_in_the_confirmation_goes_on_there(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.fault("interrupted")),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.fault("terminated")),
+    ],
 )
 def test_a_signal_ends_in_order_and_says_how_to_go_on(
     number: signal.Signals, code: int, tmp_path: Path
@@ -158,6 +164,7 @@ def test_a_signal_ends_in_order_and_says_how_to_go_on(
     command.assert_whole(3)
 
 
+@pytest.mark.fault("ray-hangs")
 @pytest.mark.parametrize("is_pressed_again", [False, True])
 def test_a_ray_that_hangs_is_left_behind_and_at_once_after_a_second_interrupt(
     is_pressed_again: bool, tmp_path: Path
@@ -181,6 +188,7 @@ def test_a_ray_that_hangs_is_left_behind_and_at_once_after_a_second_interrupt(
     command.assert_nothing_runs()
 
 
+@pytest.mark.fault("memory-monitor")
 def test_a_trial_that_ray_kills_for_its_memory_does_not_take_the_study_down(
     tmp_path: Path,
 ) -> None:
@@ -198,6 +206,7 @@ def test_a_trial_that_ray_kills_for_its_memory_does_not_take_the_study_down(
     command.assert_whole(2)
 
 
+@pytest.mark.fault("disk-full")
 @pytest.mark.parametrize("write", [4, 9])
 def test_a_full_disk_ends_in_one_line_and_harms_nothing_that_is_written(
     write: int, tmp_path: Path
@@ -218,6 +227,7 @@ def test_a_full_disk_ends_in_one_line_and_harms_nothing_that_is_written(
     command.assert_whole(3)
 
 
+@pytest.mark.fault("started-twice")
 def test_one_study_runs_once_at_a_time_and_leftovers_of_another_go(tmp_path: Path) -> None:
     command = Command(tmp_path, ("--trials", "2", *IN_TURN))
     with command.started(SLOW) as process:
@@ -239,6 +249,7 @@ def test_one_study_runs_once_at_a_time_and_leftovers_of_another_go(tmp_path: Pat
         command.assert_whole(2)
 
 
+@pytest.mark.fault("no-resources")
 @pytest.mark.parametrize("asked", [("--gpus-per-trial", "64"), ("--cpus-per-trial", "999")])
 def test_resources_that_are_not_there_are_refused_before_ray_starts(
     asked: tuple[str, str], tmp_path: Path
