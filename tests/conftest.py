@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.faults.catalogue import CATALOGUE
+from tests.faults.command import stamp
 from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.features import Features
 from tune_sentiment.tokens import Tokens, tokenise
@@ -26,6 +28,7 @@ BAD = ["a dull film", "cold and slow", "i left after an hour", "a chore to watch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (mark := item.get_closest_marker(FAULT)) is not None:
+            assert mark.args[0] in CATALOGUE, f"{item.nodeid}: unknown fault {mark.args[0]}"
             item.user_properties.append((FAULT, mark.args[0]))
 
 
@@ -35,7 +38,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     fault, records = properties.pop(FAULT, None), os.environ.get("FAULT_RECORDS")
     if fault and records and (report.when == "call" or report.failed) and not report.skipped:
         line = {FAULT: fault, "test": report.nodeid, "passed": report.passed}
-        line |= {"seconds": round(report.duration, 1), **properties}
+        line |= {"seconds": round(report.duration, 1), **properties, **stamp()}
         with Path(records).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import psutil
 
-from tests.faults.command import GONE, Command, wait_until
+from tests.faults.command import GONE, Command, stamp, wait_until
 from tests.faults.nodes import Nodes
 
 RECORDS = Path(__file__).resolve().parent / "records" / "plain.jsonl"
@@ -301,7 +301,7 @@ def main() -> None:
                 special = SPECIAL.get(name)
                 where = Path(folder)
                 made = special(name, where) if special else attempt(name, HARMS[name], where)
-            line = json.dumps(asdict(made))
+            line = json.dumps({**asdict(made), **stamp()})
             print(line, flush=True)
             RECORDS.parent.mkdir(exist_ok=True)
             with RECORDS.open("a", encoding="utf-8") as file:

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -158,6 +160,11 @@ class Command:
             assert numbers == list(range(1, len(numbers) + 1))
         assert not list(study.checkpoints.glob("*"))
         assert not list(study.path.rglob(".*.tmp"))
+
+
+def stamp() -> dict[str, str]:
+    """When, and with which Ray, something was tried."""
+    return {"ray": version("ray"), "at": datetime.now(UTC).strftime("%Y-%m-%d")}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = HANGING) -> None:
