@@ -128,11 +128,12 @@ def main() -> None:
         ray.init(include_dashboard=False, object_store_memory=100 << 20)
     grid = tuner(args).fit()
     ended = {
-        key_of(result.config or {}): {
+        key_of(result.config): {
             "error": str(result.error).splitlines()[-1] if result.error else None,
             "objective": (result.metrics or {}).get("objective"),
         }
         for result in grid
+        if result.config  # one that never began has none
     }
     (MARKS / "results.json").write_text(json.dumps(ended))
 
