@@ -16,6 +16,7 @@ from tests.faults.command import GONE, Command, wait_until
 
 PATIENCE = 120  # seconds, several times what a whole search takes
 SLOWLY: dict[str, object] = {"*": "slow"}
+STATES = "search/experiment_state-*.json"
 
 
 class PlainCommand(Command):
@@ -64,6 +65,11 @@ def has_ended(command: PlainCommand) -> bool:
     return len(command.lines("ended.log")) > 1
 
 
+def has_state(command: PlainCommand) -> bool:
+    """Whether some trials have ended, and Tune has written down what it knows."""
+    return has_ended(command) and any(command.results.glob(STATES))
+
+
 def kill_driver(command: PlainCommand, process: "subprocess.Popen[str]") -> None:
     process.kill()
     process.wait(timeout=60)
@@ -73,7 +79,7 @@ def kill_driver(command: PlainCommand, process: "subprocess.Popen[str]") -> None
 def tear_state(command: PlainCommand, process: "subprocess.Popen[str]") -> None:
     """Cut the newest state in half, as a machine does that stops while it is written."""
     kill_driver(command, process)
-    states = sorted(command.results.glob("search/experiment_state-*.json"))
+    states = sorted(command.results.glob(STATES))
     os.truncate(states[-1], states[-1].stat().st_size // 2)
 
 
@@ -123,7 +129,7 @@ HARMS = {
         SLOWLY, has_ended, lambda c, p: os.killpg(p.pid, signal.SIGINT), repeats=True
     ),
     "terminated": Harm(SLOWLY, has_ended, lambda c, p: p.terminate(), repeats=True),
-    "state-torn": Harm(SLOWLY, has_ended, tear_state, repeats=True),
+    "state-torn": Harm(SLOWLY, has_state, tear_state, repeats=True),
     "checkpoint-torn": Harm(SLOWLY, has_evaluation, tear_checkpoint),
     "started-twice": Harm(SLOWLY, has_evaluation, start_again),
     "no-resources": Harm(arguments=("--gpus-per-trial", "64")),
