@@ -125,7 +125,7 @@ def main() -> None:
     if args.address:
         ray.init(address=args.address)
     else:
-        ray.init(include_dashboard=False, object_store_memory=100 << 20)
+        ray.init("local", include_dashboard=False, object_store_memory=100 << 20)
     grid = tuner(args).fit()
     ended = {
         key_of(result.config): {
