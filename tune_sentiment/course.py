@@ -127,10 +127,11 @@ class Course:
         stage, self.stage = self.stage, None
         if stage is None:
             return
+        left_open = stage.recorder.left_open
         if not isinstance(stage.searcher, Search):
-            self.tries.update(stage.keys)
+            self.tries.update(key for key in stage.keys if key not in left_open)
             return
-        self.is_search_over = not stage.is_alone
+        self.is_search_over = not (stage.is_alone or left_open)
         is_cut_off = any(trial.status is None for trial in self.folder.history())
         if stage.searcher.is_exhausted and not is_cut_off:
             self.folder.mark_exhausted()

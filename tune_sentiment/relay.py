@@ -4,7 +4,6 @@ Processes, and the libraries that they have loaded, pass from one study to the n
 for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,13 +13,12 @@ from ray.tune.search import Searcher
 
 from tune_sentiment.course import Course, Stage
 from tune_sentiment.metrics import Mode
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import Screen
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Slots
-from tune_sentiment.supervisor import MAX_LOSSES
 
-LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes, once a worker was lost
 STUDY = "study"  # what a trial's configuration calls the study that it belongs to
 
 
@@ -33,6 +31,7 @@ class Relay(Searcher):
         mode: ``max`` or ``min``.
         screen: Shows each stage that begins.
         is_single: Whether the run ends with each study's present stage.
+        nodes: Tells trials that fail from those that lost their node.
     """
 
     def __init__(
@@ -43,10 +42,11 @@ class Relay(Searcher):
         mode: Mode,
         screen: Screen,
         is_single: bool = False,
+        nodes: LostNodes,
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode=mode)
         self.courses, self.slots = list(courses), slots
-        self.screen, self.is_single = screen, is_single
+        self.screen, self.is_single, self.nodes = screen, is_single, nodes
         self.stages: dict[str, Stage] = {}  # the one that runs, by the study's id
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
@@ -97,19 +97,27 @@ class Relay(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an evaluation on."""
-        self._searcher(trial_id).on_trial_result(trial_id, result)
+        self._stage_of(trial_id).searcher.on_trial_result(trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on how a trial ended."""
-        if trial_id in self.running:
-            self._searcher(trial_id).on_trial_complete(trial_id, result, error)
-            del self.running[trial_id]
-            self.trials.pop(trial_id, None)
+        """Pass on how a trial ended.
 
-    def _searcher(self, trial_id: str) -> Searcher:
-        return self.stages[self.running[trial_id].study.id].searcher
+        One that has lost its node has not: nobody is told, and the study's next stage, planned from
+        the ledger, takes it up where it was.
+        """
+        if trial_id not in self.running:
+            return
+        stage, trial = self._stage_of(trial_id), self.trials.pop(trial_id, None)
+        if error and trial is not None and self.nodes.is_bereft(trial):
+            stage.recorder.left_open.add(trial.config["key"])
+        else:
+            stage.searcher.on_trial_complete(trial_id, result, error)
+        del self.running[trial_id]
+
+    def _stage_of(self, trial_id: str) -> Stage:
+        return self.stages[self.running[trial_id].study.id]
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the ledger is the truth."""
@@ -139,6 +147,7 @@ class StageScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Enter a trial."""
         self.relay.trials[trial.trial_id] = trial
+        self.relay.nodes.on_start(trial)
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -172,13 +181,10 @@ class StageListeners(Callback):
 
     Args:
         relay: Knows what runs.
-        lost_nodes: Says how many nodes the cluster has lost in its life.
     """
 
-    def __init__(self, relay: Relay, lost_nodes: Callable[[], int]) -> None:
-        self.relay, self.lost_nodes = relay, lost_nodes
-        self.lost_before = lost_nodes()
-        self.next_look: float | None = None
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -187,25 +193,18 @@ class StageListeners(Callback):
     on_trial_start = _told("on_trial_start")
     on_trial_result = _told("on_trial_result")
     on_trial_complete = _told("on_trial_complete")
-    on_trial_error = _told("on_trial_error")
-    tell_recovered = _told("on_trial_recover")
+    on_trial_recover = _told("on_trial_recover")
+    tell_of_error = _told("on_trial_error")
+    tell_of_loss = _told("on_trial_cut_off")
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Pass on that a trial goes on elsewhere."""
-        self.next_look = time.monotonic()
-        self.tell_recovered(iteration=iteration, trials=trials, trial=trial, **info)
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Pass on that a trial has failed, or that it will go on later."""
+        is_open = trial.config["key"] in self.relay.stages[trial.config[STUDY]].recorder.left_open
+        tell = self.tell_of_loss if is_open else self.tell_of_error
+        tell(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note trials that Ray gave up without a word: those whose process could not go on.
-
-        A node that was lost is not the failure of what ran there: for each one a trial may lose a
-        worker more. Ray learns of it some time after the worker's loss, so it is asked again.
-        """
-        if self.next_look is not None and time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + LOOK_SECONDS
-            allowed = MAX_LOSSES - 1 + self.lost_nodes() - self.lost_before
-            for trial in self.relay.trials.values():
-                trial.max_failures = allowed
+        """Note trials that Ray gave up without a word: those whose process could not go on."""
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)
             if trial is not None and trial.status == "ERROR":
