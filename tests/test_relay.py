@@ -1,6 +1,7 @@
 """Several studies in one run of Ray Tune: who is asked for a trial, and who is told of its end."""
 
 import io
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -155,17 +156,24 @@ def rays_trial(made: Relay, trial_id: str, losses: int = 1) -> SimpleNamespace:
 def test_losses_with_a_node_are_not_the_trials_and_leave_it_open(
     losses: int, lost: int, is_open: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tune_sentiment.nodes.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("tune_sentiment.nodes.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("tune_sentiment.nodes.PAUSE_SECONDS", 0.0)
     there, given_up = {str(i): i > 0 for i in range(5)}, stage("a")  # one was lost long before
     made = relay(Course("svm", given_up), nodes_there=there)
     trial = rays_trial(made, "1", losses)
     StageScheduler(made).on_trial_add(None, trial)
     listeners = StageListeners(made)
     listeners.on_trial_start(iteration=1, trials=[trial], trial=trial)
-    there |= {str(i + 1): False for i in range(lost)}
     StageScheduler(made).on_trial_error(None, trial)
     made.on_trial_complete("1", error=True)
+    trial.status = "ERROR"
     listeners.on_trial_error(iteration=2, trials=[trial], trial=trial)
+    listeners.on_step_end(iteration=2, trials=[trial])
+    assert asked(made, "2") == [None]  # the study waits for what has become of its trial
+    there |= {str(i + 1): False for i in range(lost)}  # Ray learns of it later
+    time.sleep(0.3 if not is_open else 0.0)
+    listeners.on_step_end(iteration=3, trials=[trial])
+    assert asked(made, "2") == [Searcher.FINISHED]
     assert (given_up.recorder.ended == {"a"}) is not is_open
     assert (given_up.recorder.left_open == {"a"}) is is_open
     assert given_up.searcher.ended == ([] if is_open else ["1"])

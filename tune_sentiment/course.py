@@ -61,6 +61,11 @@ class Stage:
         """Whether a sampler decides what is trained."""
         return isinstance(self.searcher, Search)
 
+    def tell(self, event: str, **info: Any) -> None:
+        """Tell the recorder of an event of Ray Tune's, and then who shows it."""
+        for listener in (self.recorder, self.progress):
+            getattr(listener, event)(**info)
+
 
 class Course:
     """A study's way from its first trial to the last run of its winner.

@@ -6,15 +6,16 @@ from typing import Any
 
 from tune_sentiment.supervisor import MAX_LOSSES
 
-LOOK_SECONDS = 5.0  # how long a lost node is looked for; Ray learns of its workers' loss earlier
-PAUSE_SECONDS = 0.5
+LOOK_SECONDS = 30.0  # how long a lost node is looked for; Ray learns of its workers' loss earlier
+PAUSE_SECONDS = 0.5  # between two looks
 
 
 class LostNodes:
     """Tells trials that fail from those that lost the node they ran on.
 
-    Ray says of both that the worker cannot be reached, so a trial may lose a worker for each node
-    that was lost since the trial began, and one by itself.
+    Ray says of both that the worker cannot be reached, and gives a trial up before it knows that a
+    node is gone. So a trial that is given up is in doubt for a while. It may have lost a worker for
+    each node that was lost since it began, and one by itself.
 
     Args:
         known: Every node that there ever was, and whether it is there.
@@ -23,27 +24,34 @@ class LostNodes:
     def __init__(self, known: Callable[[], Mapping[str, bool]]) -> None:
         self.known = known
         self.before: dict[str, int] = {}  # nodes that were lost before a trial began
+        self.given_up: dict[str, float] = {}  # when
+        self.next_look = 0.0
 
     def on_start(self, trial: Any) -> None:
         """Look at the nodes before a trial; not again when it goes on elsewhere."""
         if trial.trial_id not in self.before:
             self.before[trial.trial_id] = _lost(self.known())
 
-    def is_bereft(self, trial: Any) -> bool:
-        """Whether fewer of a trial's losses were its own than end it.
+    def may_be_bereft(self, trial: Any) -> bool:
+        """Whether it must be waited for what has become of the node of a trial that Ray gives up.
 
-        Where there is more than one node, what has become of them is waited for.
+        Where there is one node only, its loss would be the driver's.
         """
-        before, losses = self.before.pop(trial.trial_id, 0), trial.run_metadata.num_failures
-        deadline = time.monotonic() + LOOK_SECONDS
-        while True:
-            nodes = self.known()
-            lost = _lost(nodes) - before
-            if lost and losses - lost < MAX_LOSSES:
-                return True
-            if len(nodes) == 1 or time.monotonic() >= deadline:
-                return False
-            time.sleep(PAUSE_SECONDS)
+        if len(self.known()) == 1:
+            return False
+        self.given_up[trial.trial_id] = time.monotonic()
+        return True
+
+    def is_bereft(self, trial: Any) -> bool | None:
+        """Whether fewer losses of a trial were its own than end it; ``None`` as long as unknown."""
+        now = time.monotonic()
+        if now < self.next_look:
+            return None
+        self.next_look = now + PAUSE_SECONDS
+        lost = _lost(self.known()) - self.before.get(trial.trial_id, 0)
+        if lost and trial.run_metadata.num_failures - lost < MAX_LOSSES:
+            return True
+        return None if now < self.given_up[trial.trial_id] + LOOK_SECONDS else False
 
 
 def _lost(nodes: Mapping[str, bool]) -> int:

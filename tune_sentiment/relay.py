@@ -51,6 +51,7 @@ class Relay(Searcher):
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
         self.trials: dict[str, Any] = {}  # Ray's own, as soon as it has made them
+        self.in_doubt: set[str] = set()  # trials that Ray gave up: failed, or without their node
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -58,6 +59,7 @@ class Relay(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
+        self.settle()  # Ray Tune does nothing else while it waits for a trial
         must_wait = False
         for course in self.courses:
             made = self._suggest(course, trial_id)
@@ -102,19 +104,39 @@ class Relay(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on how a trial ended.
-
-        One that has lost its node has not: nobody is told, and the study's next stage, planned from
-        the ledger, takes it up where it was.
-        """
-        if trial_id not in self.running:
+        """Pass on how a trial ended; of one that may have lost its node, later."""
+        if trial_id not in self.running or trial_id in self.in_doubt:
             return
-        stage, trial = self._stage_of(trial_id), self.trials.pop(trial_id, None)
-        if error and trial is not None and self.nodes.is_bereft(trial):
-            stage.recorder.left_open.add(trial.config["key"])
-        else:
-            stage.searcher.on_trial_complete(trial_id, result, error)
+        trial = self.trials.get(trial_id)
+        if error and trial is not None and self.nodes.may_be_bereft(trial):
+            self.in_doubt.add(trial_id)
+            return
+        self._stage_of(trial_id).searcher.on_trial_complete(trial_id, result, error)
+        self._forget(trial_id)
+
+    def settle(self) -> None:
+        """End the doubt about trials, as soon as it is known what has become of their nodes.
+
+        One that has lost its node has not ended: the study's next stage, planned from the ledger,
+        takes it up where it was.
+        """
+        for trial_id in list(self.in_doubt):
+            trial, stage = self.trials[trial_id], self._stage_of(trial_id)
+            is_bereft = self.nodes.is_bereft(trial)
+            if is_bereft is None:
+                continue
+            if is_bereft:
+                stage.recorder.left_open.add(trial.config["key"])
+            else:
+                stage.searcher.on_trial_complete(trial_id, error=True)
+            event = "on_trial_cut_off" if is_bereft else "on_trial_error"
+            stage.tell(event, iteration=0, trials=[], trial=trial)
+            self.in_doubt.discard(trial_id)
+            self._forget(trial_id)
+
+    def _forget(self, trial_id: str) -> None:
         del self.running[trial_id]
+        self.trials.pop(trial_id, None)
 
     def _stage_of(self, trial_id: str) -> Stage:
         return self.stages[self.running[trial_id].study.id]
@@ -169,9 +191,7 @@ class StageScheduler(FIFOScheduler):
 
 def _told(event: str) -> Callable[..., None]:
     def tell(self: "StageListeners", trial: Any, **info: Any) -> None:
-        stage = self.relay.stages[trial.config[STUDY]]
-        for listener in (stage.recorder, stage.progress):
-            getattr(listener, event)(trial=trial, **info)
+        self.relay.stages[trial.config[STUDY]].tell(event, trial=trial, **info)
 
     return tell
 
@@ -195,18 +215,22 @@ class StageListeners(Callback):
     on_trial_complete = _told("on_trial_complete")
     on_trial_recover = _told("on_trial_recover")
     tell_of_error = _told("on_trial_error")
-    tell_of_loss = _told("on_trial_cut_off")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Pass on that a trial has failed, or that it will go on later."""
-        is_open = trial.config["key"] in self.relay.stages[trial.config[STUDY]].recorder.left_open
-        tell = self.tell_of_loss if is_open else self.tell_of_error
-        tell(iteration=iteration, trials=trials, trial=trial, **info)
+        """Pass on that a trial has failed; of one that may have lost its node, later."""
+        if trial.trial_id not in self.relay.in_doubt:
+            self.tell_of_error(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note trials that Ray gave up without a word: those whose process could not go on."""
+        """Decide about trials in doubt, and note those that Ray gave up without a word.
+
+        Those are trials whose process could not go on.
+        """
+        self.relay.settle()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)
-            if trial is not None and trial.status == "ERROR":
+            if trial_id in self.relay.in_doubt or trial is None:
+                continue
+            if trial.status == "ERROR":
                 self.relay.on_trial_complete(trial_id, error=True)
                 self.on_trial_error(iteration=iteration, trials=trials, trial=trial)
