@@ -38,8 +38,8 @@ class Disk:
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
     def fill(self) -> None:
-        """Leave no room beside what is there, to a page."""
-        self._resize(f"{shutil.disk_usage(self.folder).used // 1024 + 4}k")
+        """Leave no room beside what is there."""
+        self._resize(str(shutil.disk_usage(self.folder).used))
 
     def make_room(self) -> None:
         self._resize("512m")
