@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import psutil
 
-from tests.faults.command import GONE, WITHIN, Command, wait_until
+from tests.faults.command import WITHIN, Command, wait_until
 
 PATIENCE = 120  # seconds, several times what a whole search takes
 SLOWLY: dict[str, object] = {"*": "slow"}
@@ -124,7 +124,7 @@ def has_state(command: PlainCommand) -> bool:
 def kill_driver(command: PlainCommand, process: "subprocess.Popen[str]") -> None:
     process.kill()
     process.wait(timeout=60)
-    wait_until(lambda: not command.processes(), seconds=GONE)
+    wait_until(lambda: not command.processes(), seconds=PATIENCE)
 
 
 def tear_state(command: PlainCommand, process: "subprocess.Popen[str]") -> None:
