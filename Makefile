@@ -47,8 +47,8 @@ test: test-fast ## all tests: the fast ones first, then those that start Ray, th
 test-faults: setup ## harm searches in every way that is promised to be survived
 	.venv/bin/pytest -m faults --durations 5
 
-test-faults-long: setup ## the same, the driver killed at 20 random moments, and a soak of 500 trials
-	FAULT_KILLS=20 FAULT_SOAK=500 .venv/bin/pytest -m faults
+test-faults-long: setup ## all of them: the driver killed at 20 random moments, a soak of 500 trials
+	FAULT_LONG=1 FAULT_KILLS=20 .venv/bin/pytest -m faults
 
 reliability: setup ## write docs/reliability.md: the long faults, then plain Ray Tune's; two hours
 	rm -f tests/faults/records/*.jsonl

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from run_search import plan
+from tests.faults.command import LONG
 from tune_sentiment import tuner
 from tune_sentiment.config import Resources
 from tune_sentiment.data import load_train_val
@@ -112,8 +113,10 @@ def run_until_cut(study: Study, folder: Cutting, inputs: Inputs) -> None:
     gc.collect()  # the actors of the run that was cut, which a process takes with it
 
 
-CUTS = [(share, is_before, "0") for share in SHARES for is_before in (True, False)]
-CUTS += [(0.3, False, "60"), (0.1, True, "60")]  # without a state to go on from
+CUTS: list[Any] = [(0.3, True, "0"), (0.999, False, "0"), (0.1, True, "60")]
+MORE = [(share, is_before, "0") for share in SHARES for is_before in (True, False)]
+MORE += [(0.3, False, "60"), (0.1, True, "60")]  # without a state to go on from
+CUTS += [pytest.param(*cut, marks=LONG) for cut in MORE if cut not in CUTS]
 
 
 @pytest.mark.fault("driver-cut")
@@ -134,7 +137,7 @@ def test_a_study_cut_anywhere_ends_as_one_that_never_was(
 
 
 @pytest.mark.fault("driver-cut")
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", [0, *(pytest.param(which, marks=LONG) for which in (1, 2))])
 def test_a_decision_to_stop_that_was_lost_is_taken_at_the_next_start(
     which: int,
     study: Study,

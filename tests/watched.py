@@ -37,8 +37,7 @@ while not kv._internal_kv_list(b"", namespace=b"fun") and time.monotonic() < dea
 with pathlib.Path(sys.argv[2]).open("wb") as file:
     for space in spaces:
         for key in kv._internal_kv_list(b"", namespace=space):
-            value = kv._internal_kv_get(key, namespace=space)
-            file.write(b"%b %b\\n" % (key, value))
+            file.write(repr((key, kv._internal_kv_get(key, namespace=space))).encode())
     file.write(repr(ray._private.state.state.job_table()).encode())
 """
 INTRUDERS = {

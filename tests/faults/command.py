@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import psutil
+import pytest
 
 from tune_sentiment.ledger import StudyFolder
 
+# Beside one case of each kind, which every run of the tests has.
+LONG = pytest.mark.skipif("FAULT_LONG" not in os.environ, reason="long: make test-faults-long")
 ROOT = Path(__file__).resolve().parents[2]
 HANGING = 300  # seconds: several times what any of these commands takes
 WITHIN = " with "  # a fault under other settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.command import Command, wait_until
+from tests.faults.command import LONG, Command, wait_until
 from tests.faults.disk import Disk, NoDiskError
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -48,7 +48,7 @@ def test_a_signal_ends_in_order_and_says_how_to_go_on(
 
 
 @pytest.mark.fault("ray-hangs")
-@pytest.mark.parametrize("is_pressed_again", [False, True])
+@pytest.mark.parametrize("is_pressed_again", [pytest.param(False, marks=LONG), True])
 def test_a_ray_that_hangs_is_left_behind_and_at_once_after_a_second_interrupt(
     is_pressed_again: bool, tmp_path: Path
 ) -> None:
@@ -81,7 +81,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.mark.fault("disk-full")
-@pytest.mark.parametrize("moment", ["evaluations", "trials"])
+@pytest.mark.parametrize("moment", ["evaluations", pytest.param("trials", marks=LONG)])
 def test_a_full_disk_ends_in_one_line_and_harms_nothing_that_is_written(
     moment: str, disk: Disk, tmp_path: Path
 ) -> None:

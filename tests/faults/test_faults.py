@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 SHORT = ("--max-epochs", "2", "--confirm-seeds", "0", "--concurrency", "2")
 SLOW: dict[str, object] = {"*": "slow"}
 IN_TURN = ("--max-epochs", "2", "--confirm-seeds", "0", "--concurrency", "1")
-MOMENTS = range(int(os.environ.get("FAULT_KILLS", "3")))
+MOMENTS = range(int(os.environ.get("FAULT_KILLS", "2")))
 
 
 @pytest.fixture(scope="module")

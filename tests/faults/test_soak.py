@@ -1,6 +1,6 @@
 """A long search whose workers die at random, whose driver dies once and is ended once.
 
-FAULT_SOAK says how many trials of a second it has; ``make test-faults-long`` says 500.
+FAULT_SOAK says how many trials of a second it has.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.command import Command
+from tests.faults.command import LONG, Command
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.faults,
-    pytest.mark.skipif("FAULT_SOAK" not in os.environ, reason="long: make test-faults-long"),
+    LONG,
 ]
-TRIALS = int(os.environ.get("FAULT_SOAK", "0"))
+TRIALS = int(os.environ.get("FAULT_SOAK", "500"))
 BETWEEN = (5.0, 20.0)  # seconds from one worker's death to the next
 LONG = 7200  # seconds: several times what 500 trials take
 FLAT_BYTES = 40 << 20  # what driver and Ray may grow by in a third of the study
