@@ -23,7 +23,7 @@ from tune_sentiment import command, dashboard, options, track
 from tune_sentiment.config import Resources
 from tune_sentiment.durable import write_json
 from tune_sentiment.errors import StartError
-from tune_sentiment.inside import check_beside, check_key, check_study, link_out
+from tune_sentiment.inside import check_key, check_links, link_out
 from tune_sentiment.lock import study_lock
 from tune_sentiment.session import own_folder
 from tune_sentiment.study import Study
@@ -86,10 +86,10 @@ def test_a_study_with_a_link_out_of_the_results_is_not_touched(
 def test_links_that_stay_inside_and_a_link_to_the_results_are_fine(tmp_path: Path) -> None:
     study = Growing(tmp_path / "real")
     (tmp_path / "results").symlink_to(tmp_path / "real")
-    check_study(tmp_path / "results" / "lora")
+    check_links(tmp_path / "results" / "lora")
     (study.folder.path / "latest").symlink_to(study.folder.study_file)
     (tmp_path / "real" / "alias").symlink_to(study.folder.path)
-    check_study(tmp_path / "results" / "alias")
+    check_links(tmp_path / "results" / "alias")
     (study.folder.path / "circle").symlink_to("circle")
     assert link_out(study.folder.path, tmp_path / "real") == study.folder.path / "circle"
 
@@ -187,6 +187,10 @@ def test_trackers_write_through_no_link_out(
         assert not Log("tensorboard", "p", [folder], said.append).run(is_last=True)
         assert "leads out of" in said[-1]
         link.unlink()
+    logs = beside / "wandb" / "offline-run-1" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "debug-core.log").symlink_to(outside)  # W&B's own
+    assert Log("tensorboard", "p", [folder], said.append).run(is_last=True), said
     shutil.rmtree(beside)
     (tmp_path / "results" / "tracking").symlink_to(outside)
     assert dashboard.main([str(tmp_path / "results")]) == 3
@@ -196,7 +200,7 @@ def test_trackers_write_through_no_link_out(
     assert dashboard.main([str(tmp_path / "named")]) == 2
     assert "is reached by a link only" in capsys.readouterr().err
     assert contents(outside) == before
-    check_beside(tmp_path / "results" / "no-such-folder")
+    check_links(tmp_path / "results" / "no-such-folder")
 
 
 def test_rays_folder_is_this_users_alone(tmp_path: Path) -> None:

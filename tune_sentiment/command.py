@@ -15,7 +15,7 @@ from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
 from tune_sentiment.data import load_train_val
 from tune_sentiment.errors import StartError
-from tune_sentiment.inside import check_study
+from tune_sentiment.inside import check_links
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.progress import say
@@ -38,7 +38,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
 
     folders = [(study, StudyFolder(results / study.id)) for study in studies]
     for _, folder in folders:
-        check_study(folder.path)
+        check_links(folder.path)
     todo = [(study, folder) for study, folder in folders if not is_complete(study, folder)]
     for study, folder in folders:
         if (study, folder) not in todo:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tune_sentiment.durable import read_json, writing
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by
-from tune_sentiment.inside import check_beside, check_reached
+from tune_sentiment.inside import check_links, check_reached
 from tune_sentiment.ledger import TRACKING, StudyFolder, study_folders
 from tune_sentiment.options import Parser
 from tune_sentiment.paths import user_path
@@ -58,7 +58,7 @@ def export(folders: Sequence[Path], results: Path) -> str:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    check_beside(results / TRACKING)
+    check_links(results / TRACKING)
     journal = results / TRACKING / JOURNAL
     with writing(journal) as unfinished:
         unfinished.write_bytes(b"")

@@ -8,6 +8,7 @@ from pathlib import Path
 from tune_sentiment.errors import StartError, UsageError
 
 KEY = re.compile(r"[A-Za-z0-9]+(-[0-9]+)?")  # of a trial, or of a confirmation run
+WANDB_RUN = "wandb/*run-*"  # W&B makes each once, and puts a link to a log of its own there
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -21,7 +22,7 @@ def is_inside(path: Path, root: Path) -> bool:
 def link_out(folder: Path, root: Path) -> Path | None:
     """The first link that leads out of ``root``: the folder itself, or anything in it.
 
-    ``None`` if there is none.
+    ``None`` if there is none. Runs of W&B are passed over: nothing writes there a second time.
     """
     inside = root.resolve()
     if not is_inside(folder, inside):
@@ -31,27 +32,18 @@ def link_out(folder: Path, root: Path) -> Path | None:
             path = Path(parent, name)
             if path.is_symlink() and not is_inside(path, inside):
                 return path
+        folders[:] = (name for name in folders if not Path(parent, name).match(WANDB_RUN))
     return None
 
 
-def check_study(folder: Path) -> None:
-    """Refuse a study's folder with a link out of the results folder.
+def check_links(folder: Path) -> None:
+    """Refuse a folder of the results, a study's or one beside them, with a link out of them.
 
     Raises:
-        StartError: If there is one. Nothing is written or deleted through it.
+        StartError: If there is one, however deep. Nothing is written or deleted through it.
     """
     if (link := link_out(folder, folder.parent)) is not None:
         raise StartError(f"{link} leads out of {folder.parent}; move what it names there")
-
-
-def check_beside(folder: Path) -> None:
-    """Refuse a folder beside studies, such as trackers' files, with a link out of the results.
-
-    Raises:
-        StartError: If there is one, however deep.
-    """
-    if (link := link_out(folder, folder.parent)) is not None:
-        raise StartError(f"{link} leads out of {folder.parent}")
 
 
 def check_reached(folders: Iterable[Path], roots: Iterable[Path]) -> None:

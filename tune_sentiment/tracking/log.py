@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_sentiment.durable import read_json, write_json
 from tune_sentiment.errors import TuneSentimentError
-from tune_sentiment.inside import check_beside, check_study
+from tune_sentiment.inside import check_links
 from tune_sentiment.ledger import TRACKING, StudyFolder
 from tune_sentiment.lock import held
 from tune_sentiment.proposal import digest
@@ -83,8 +83,8 @@ class Log:
         if not study.study_file.exists() or (self.seen.get(study.path) == written and not is_last):
             return True
         try:
-            check_study(study.path)
-            check_beside(study.path.parent / TRACKING)
+            check_links(study.path)
+            check_links(study.path.parent / TRACKING)
             with held(study.tracking_file(self.name).with_suffix(".lock"), "it is being logged"):
                 is_done = self._logged(study, is_last)
         except Exception as error:  # whatever a tracker raises is its own affair
