@@ -180,6 +180,20 @@ def test_losses_with_a_node_are_not_the_trials_and_leave_it_open(
     assert not given_up.recorder.running
 
 
+def test_one_look_decides_about_all_that_ran_on_a_lost_node() -> None:
+    there, given_up = {"head": True, "lost": True}, stage("a", "b")
+    made = relay(Course("svm", given_up), nodes_there=there)
+    listeners = StageListeners(made)
+    for trial in (rays_trial(made, "1", losses=2), rays_trial(made, "2", losses=2)):
+        StageScheduler(made).on_trial_add(None, trial)
+        listeners.on_trial_start(iteration=1, trials=[trial], trial=trial)
+        made.on_trial_complete(trial.trial_id, error=True)
+    there["lost"] = False
+    listeners.on_step_end(iteration=2, trials=[])
+    assert given_up.recorder.left_open == {"a", "b"}
+    assert not made.running
+
+
 def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -> None:
     given_up = stage("a")
     made = relay(Course("svm", given_up))

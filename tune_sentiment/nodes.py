@@ -24,7 +24,7 @@ class LostNodes:
     def __init__(self, known: Callable[[], Mapping[str, bool]]) -> None:
         self.known = known
         self.before: dict[str, int] = {}  # nodes that were lost before a trial began
-        self.given_up: dict[str, float] = {}  # when
+        self.in_doubt: dict[str, tuple[Any, float]] = {}  # trials, and when Ray gave them up
         self.next_look = 0.0
 
     def on_start(self, trial: Any) -> None:
@@ -32,26 +32,37 @@ class LostNodes:
         if trial.trial_id not in self.before:
             self.before[trial.trial_id] = _lost(self.known())
 
-    def may_be_bereft(self, trial: Any) -> bool:
+    def doubt(self, trial: Any) -> bool:
         """Whether it must be waited for what has become of the node of a trial that Ray gives up.
 
         Where there is one node only, its loss would be the driver's.
         """
         if len(self.known()) == 1:
             return False
-        self.given_up[trial.trial_id] = time.monotonic()
+        self.in_doubt[trial.trial_id] = trial, time.monotonic()
         return True
 
-    def is_bereft(self, trial: Any) -> bool | None:
-        """Whether fewer losses of a trial were its own than end it; ``None`` as long as unknown."""
+    def decided(self) -> list[tuple[Any, bool]]:
+        """Trials whose doubt ends now, and of each whether its node was lost.
+
+        It was if fewer of the trial's losses were its own than end it.
+        """
         now = time.monotonic()
-        if now < self.next_look:
-            return None
+        if not self.in_doubt or now < self.next_look:
+            return []
         self.next_look = now + PAUSE_SECONDS
-        lost = _lost(self.known()) - self.before.get(trial.trial_id, 0)
-        if lost and trial.run_metadata.num_failures - lost < MAX_LOSSES:
-            return True
-        return None if now < self.given_up[trial.trial_id] + LOOK_SECONDS else False
+        lost, made = _lost(self.known()), []
+        for trial, since in list(self.in_doubt.values()):
+            nodes = lost - self.before.get(trial.trial_id, 0)
+            is_bereft = nodes > 0 and trial.run_metadata.num_failures - nodes < MAX_LOSSES
+            if is_bereft or now >= since + LOOK_SECONDS:
+                del self.in_doubt[trial.trial_id]
+                made.append((trial, is_bereft))
+        return made
+
+    def forget(self, trial_id: str) -> None:
+        """Keep nothing of a trial that has ended."""
+        self.before.pop(trial_id, None)
 
 
 def _lost(nodes: Mapping[str, bool]) -> int:

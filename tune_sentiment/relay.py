@@ -51,7 +51,6 @@ class Relay(Searcher):
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
         self.trials: dict[str, Any] = {}  # Ray's own, as soon as it has made them
-        self.in_doubt: set[str] = set()  # trials that Ray gave up: failed, or without their node
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -105,11 +104,10 @@ class Relay(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Pass on how a trial ended; of one that may have lost its node, later."""
-        if trial_id not in self.running or trial_id in self.in_doubt:
+        if trial_id not in self.running or trial_id in self.nodes.in_doubt:
             return
         trial = self.trials.get(trial_id)
-        if error and trial is not None and self.nodes.may_be_bereft(trial):
-            self.in_doubt.add(trial_id)
+        if error and trial is not None and self.nodes.doubt(trial):
             return
         self._stage_of(trial_id).searcher.on_trial_complete(trial_id, result, error)
         self._forget(trial_id)
@@ -120,23 +118,20 @@ class Relay(Searcher):
         One that has lost its node has not ended: the study's next stage, planned from the ledger,
         takes it up where it was.
         """
-        for trial_id in list(self.in_doubt):
-            trial, stage = self.trials[trial_id], self._stage_of(trial_id)
-            is_bereft = self.nodes.is_bereft(trial)
-            if is_bereft is None:
-                continue
+        for trial, is_bereft in self.nodes.decided():
+            stage = self._stage_of(trial.trial_id)
             if is_bereft:
                 stage.recorder.left_open.add(trial.config["key"])
             else:
-                stage.searcher.on_trial_complete(trial_id, error=True)
+                stage.searcher.on_trial_complete(trial.trial_id, error=True)
             event = "on_trial_cut_off" if is_bereft else "on_trial_error"
             stage.tell(event, iteration=0, trials=[], trial=trial)
-            self.in_doubt.discard(trial_id)
-            self._forget(trial_id)
+            self._forget(trial.trial_id)
 
     def _forget(self, trial_id: str) -> None:
         del self.running[trial_id]
         self.trials.pop(trial_id, None)
+        self.nodes.forget(trial_id)
 
     def _stage_of(self, trial_id: str) -> Stage:
         return self.stages[self.running[trial_id].study.id]
@@ -218,7 +213,7 @@ class StageListeners(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Pass on that a trial has failed; of one that may have lost its node, later."""
-        if trial.trial_id not in self.relay.in_doubt:
+        if trial.trial_id not in self.relay.nodes.in_doubt:
             self.tell_of_error(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -229,8 +224,6 @@ class StageListeners(Callback):
         self.relay.settle()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)
-            if trial_id in self.relay.in_doubt or trial is None:
-                continue
-            if trial.status == "ERROR":
+            if trial is not None and trial.status == "ERROR":
                 self.relay.on_trial_complete(trial_id, error=True)
                 self.on_trial_error(iteration=iteration, trials=trials, trial=trial)
