@@ -3,7 +3,6 @@
 With FAULT_RECORDS, a file, each test of a fault adds a line on how it ended to it.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.faults.catalogue import CATALOGUE
-from tests.faults.reliability import stamp
+from tests.faults.reliability import note
 from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.features import Features
 from tune_sentiment.tokens import Tokens, tokenise
@@ -38,9 +37,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     fault, records = properties.pop(FAULT, None), os.environ.get("FAULT_RECORDS")
     if fault and records and (report.when == "call" or report.failed) and not report.skipped:
         line = {FAULT: fault, "test": report.nodeid, "passed": report.passed}
-        line |= {"seconds": round(report.duration, 1), **properties, **stamp()}
-        with Path(records).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        line |= {"seconds": round(report.duration, 1), **properties}
+        note(Path(records), line)
 
 
 @pytest.fixture(scope="session", autouse=True)

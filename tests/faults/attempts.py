@@ -5,7 +5,6 @@
 """
 
 import argparse
-import json
 import random
 import tempfile
 import time
@@ -13,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.command import GONE, WITHIN, wait_until
+from tests.faults.command import SLOW, wait_until
 from tests.faults.disk import Disk
-from tests.faults.harms import HARMS, PATIENCE, SLOWLY, Ended, Harm, PlainCommand, finish
+from tests.faults.harms import HARMS, PATIENCE, Ended, Harm, PlainCommand, finish
 from tests.faults.nodes import Nodes
-from tests.faults.reliability import RECORDS, stamp
+from tests.faults.reliability import RECORDS, note
 
 NODES = {"node-lost": 1, "nodes-lost": 3}  # how many are lost, one after another
 DISK = "disk-full"
@@ -101,11 +100,9 @@ class Attempt:
         made.nan = sum(shown[key]["objective"] != shown[key]["objective"] for key in complete)
         starts = [line.split() for line in command.lines("starts.log")]
         made.from_start = sum(step == "0" and done != "0" for _, step, done in starts)
-        deadline = time.monotonic() + GONE
-        while command.processes() and time.monotonic() < deadline:
-            time.sleep(0.5)
-        made.left = len(command.processes())
-        for process in command.processes():
+        left = command.left()
+        made.left = len(left)
+        for process in left:
             process.kill()
         return made
 
@@ -135,12 +132,12 @@ def lose_nodes(fault: str, folder: Path) -> Outcome:
     arguments = ("--trials", "4") if times == 1 else ("--trials", "1", "--evaluations", "8")
     command = PlainCommand(folder, arguments)
     made = Attempt(fault, command)
-    with Nodes(command, SLOWLY) as nodes:
+    with Nodes(command, SLOW) as nodes:
         nodes.add()
         command.arguments = (*arguments, "--address", nodes.address)
         if times == 1:
             nodes.add()
-        with command.started(SLOWLY) as process:
+        with command.started(SLOW) as process:
             for _ in range(times):
                 seen = command.evaluations()
                 wait_until(
@@ -163,7 +160,7 @@ def fill_the_disk(fault: str, folder: Path) -> Outcome:
     command = PlainCommand(folder, ("--trials", "3", "--concurrency", "1"))
     made = Attempt(fault, command)
     with Disk(command.results) as disk:
-        with command.started(SLOWLY) as process:
+        with command.started(SLOW) as process:
             wait_until(lambda: command.evaluations() > 0, PATIENCE)
             disk.fill()
             made.ended.append(finish(process))
@@ -179,7 +176,7 @@ def attempt(name: str, folder: Path, chance: random.Random) -> Outcome:
         return lose_nodes(name, folder)
     if name == DISK:
         return fill_the_disk(name, folder)
-    return harmed(name.partition(WITHIN)[0], HARMS[name], folder, chance)
+    return harmed(HARMS[name].fault or name, HARMS[name], folder, chance)
 
 
 def main() -> None:
@@ -192,11 +189,7 @@ def main() -> None:
         for number in range(args.times):
             with tempfile.TemporaryDirectory(prefix="plain-") as folder:
                 made: dict[str, Any] = asdict(attempt(name, Path(folder), random.Random(number)))
-            line = json.dumps({**made, **stamp()})
-            print(line, flush=True)
-            RECORDS.mkdir(exist_ok=True)
-            with (RECORDS / "plain.jsonl").open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            print(note(RECORDS / "plain.jsonl", made), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from tune_sentiment.ledger import StudyFolder
 
 # Beside one case of each kind, which every run of the tests has.
 LONG = pytest.mark.skipif("FAULT_LONG" not in os.environ, reason="long: make test-faults-long")
+SLOW: dict[str, object] = {"*": "slow"}  # every trial, so that something can happen to it
+IN_TURN = ("--max-epochs", "2", "--confirm-seeds", "0", "--concurrency", "1")
 ROOT = Path(__file__).resolve().parents[2]
 HANGING = 300  # seconds: several times what any of these commands takes
-WITHIN = " with "  # a fault under other settings
 GONE = 30  # seconds until every process of a killed command must be gone
 
 
@@ -154,12 +155,31 @@ class Command:
                 process.kill()
         wait_until(lambda: not self.processes())
 
-    def assert_nothing_runs(self) -> None:
-        """Allow processes some time to end, and name those that do not."""
+    def left(self) -> list[psutil.Process]:
+        """Processes that did not end in the time that they are allowed."""
         deadline = time.monotonic() + GONE
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.1)
+        return left
+
+    def assert_nothing_runs(self) -> None:
+        left = self.left()
         assert not left, left
+
+    def records(self) -> dict[Path, bytes]:
+        """What is written of each trial that has ended."""
+        return {path: path.read_bytes() for path in self.results.rglob("trials/*.json")}
+
+    def assert_goes_on(self, trials: int) -> None:
+        """The same command ends with all trials; no record changes, none that ended begins anew."""
+        before, begun = self.records(), len(self.starts())
+        done = self.run()
+        assert done.returncode == 0, done.stderr
+        assert {path: path.read_bytes() for path in before} == before
+        ended = {path.stem.split("-")[1] for path in before}
+        assert ended.isdisjoint(key for key, _ in self.starts()[begun:])
+        self.assert_whole(trials)
+        self.assert_nothing_runs()
 
     def assert_whole(self, trials: int) -> None:
         """Each trial has one record and each evaluation one line, and nothing is left over."""

@@ -14,10 +14,9 @@ from typing import Any, ClassVar
 
 import psutil
 
-from tests.faults.command import WITHIN, Command, wait_until
+from tests.faults.command import SLOW, Command, wait_until
 
 PATIENCE = 120  # seconds, several times what a whole search takes
-SLOWLY: dict[str, object] = {"*": "slow"}
 STATES = "search/experiment_state-*.json"
 ERROR = re.compile(r"^([\w.]+(?:Error|Exception)): ", re.MULTILINE)
 FRAME = re.compile(r'^  File "([^"]+)"', re.MULTILINE)
@@ -82,6 +81,7 @@ class Harm:
         arguments: Of the command, as those of our test.
         environment: Of the command.
         told: Set beside Ray Tune's defaults.
+        fault: A name of the catalogue, if it is not the harm's own.
     """
 
     faults: dict[str, object] = field(default_factory=dict)
@@ -92,6 +92,7 @@ class Harm:
     arguments: tuple[str, ...] = ("--trials", "4")
     environment: Callable[[Path], dict[str, str]] = lambda folder: {}
     told: Mapping[str, str] = field(default_factory=dict)
+    fault: str | None = None
 
 
 def finish(process: "subprocess.Popen[str]") -> Ended:
@@ -171,7 +172,7 @@ TWO = ("--trials", "2")
 IN_TURN = ("--trials", "3", "--concurrency", "1")
 AT_ONCE = {"TUNE_GLOBAL_CHECKPOINT_S": "0"}  # instead of each ten seconds or more
 HARMS = {
-    "worker-killed": Harm(SLOWLY, has_evaluation, lambda c, p: c.kill_workers(), arguments=TWO),
+    "worker-killed": Harm(SLOW, has_evaluation, lambda c, p: c.kill_workers(), arguments=TWO),
     "worker-exits": Harm({"0": "exit"}),
     "worker-crashes": Harm({"0": "segfault"}),
     "exception": Harm({"0": "raise"}),
@@ -180,28 +181,34 @@ HARMS = {
     "memory-monitor": Harm(
         {"0": "hog"}, arguments=(*TWO, "--concurrency", "1"), environment=little_memory
     ),
-    "driver-killed": Harm(SLOWLY, has_evaluation, kill_driver, within=2.5, repeats=True),
-    f"driver-killed{WITHIN}snapshots": Harm(
-        SLOWLY, has_evaluation, kill_driver, within=2.5, repeats=True, told=AT_ONCE
+    "driver-killed": Harm(SLOW, has_evaluation, kill_driver, within=2.5, repeats=True),
+    "driver-killed-at-once": Harm(
+        SLOW,
+        has_evaluation,
+        kill_driver,
+        within=2.5,
+        repeats=True,
+        told=AT_ONCE,
+        fault="driver-killed",
     ),
     "interrupted": Harm(
-        SLOWLY,
+        SLOW,
         has_ended,
         lambda c, p: os.killpg(p.pid, signal.SIGINT),
         repeats=True,
         arguments=IN_TURN,
     ),
     "terminated": Harm(
-        SLOWLY, has_ended, lambda c, p: p.terminate(), repeats=True, arguments=IN_TURN
+        SLOW, has_ended, lambda c, p: p.terminate(), repeats=True, arguments=IN_TURN
     ),
-    "state-torn": Harm(SLOWLY, has_state, tear_state, repeats=True),
-    "checkpoint-torn": Harm(SLOWLY, has_evaluation, tear_checkpoint, arguments=TWO),
+    "state-torn": Harm(SLOW, has_state, tear_state, repeats=True),
+    "checkpoint-torn": Harm(SLOW, has_evaluation, tear_checkpoint, arguments=TWO),
     "started-twice": Harm(
-        SLOWLY, has_evaluation, start_again, arguments=(*TWO, "--concurrency", "1")
+        SLOW, has_evaluation, start_again, arguments=(*TWO, "--concurrency", "1")
     ),
     "no-resources": Harm(arguments=(*TWO, "--gpus-per-trial", "64")),
     "head-lost": Harm(
-        SLOWLY,
+        SLOW,
         has_ended,
         lose_everything,
         repeats=True,

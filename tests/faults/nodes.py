@@ -1,7 +1,6 @@
 """Several of Ray's nodes on this machine, which can be lost."""
 
 import os
-from types import TracebackType
 from typing import Any, Self
 
 import psutil
@@ -33,12 +32,7 @@ class Nodes:
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cluster.shutdown()
         for name, value in self.outside.items():
             if value is None:

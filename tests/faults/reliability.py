@@ -48,10 +48,14 @@ with 20 kills of the driver and 500 trials in the soak, then plain Ray Tune; it 
 """
 
 
-def stamp() -> dict[str, object]:
-    """When, with which Ray, and on how many cores something was tried."""
+def note(records: Path, made: Mapping[str, Any]) -> str:
+    """Add a try, with its day, Ray's version and the number of cores; returns the line."""
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    return {"ray": version("ray"), "at": day, "cores": os.cpu_count()}
+    line = json.dumps({**made, "ray": version("ray"), "at": day, "cores": os.cpu_count()})
+    records.parent.mkdir(exist_ok=True)
+    with records.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    return line
 
 
 def read(path: Path) -> dict[str, list[dict[str, Any]]]:

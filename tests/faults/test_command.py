@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.command import LONG, Command, wait_until
+from tests.faults.command import IN_TURN, LONG, SLOW, Command, wait_until
 from tests.faults.disk import Disk, NoDiskError
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-SLOW: dict[str, object] = {"*": "slow"}
-IN_TURN = ("--max-epochs", "2", "--confirm-seeds", "0", "--concurrency", "1")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +26,7 @@ def test_a_signal_ends_in_order_and_says_how_to_go_on(
 ) -> None:
     command = Command(tmp_path, ("--trials", "3", *IN_TURN))
     with command.started(SLOW) as process:
-        wait_until(lambda: list(command.results.rglob("trials/*.json")))
+        wait_until(command.records)
         # A terminal sends Ctrl-C to every process of the command, a batch system to the first.
         sent = time.monotonic()
         os.killpg(process.pid, number) if code == 130 else process.send_signal(number)
@@ -39,12 +37,8 @@ def test_a_signal_ends_in_order_and_says_how_to_go_on(
     assert "Traceback" not in err
     assert command.study.test_openings() == 0
     command.assert_nothing_runs()
-    before = {path: path.read_bytes() for path in command.results.rglob("trials/*.json")}
-    done = command.run()
-    assert done.returncode == 0, done.stderr
-    assert before
-    assert {path: path.read_bytes() for path in before} == before
-    command.assert_whole(3)
+    assert command.records()
+    command.assert_goes_on(3)
 
 
 @pytest.mark.fault("ray-hangs")
@@ -94,16 +88,9 @@ def test_a_full_disk_ends_in_one_line_and_harms_nothing_that_is_written(
     assert "No space left on device" in err
     assert "Traceback" not in err
     command.assert_nothing_runs()
-    before = {path: path.read_bytes() for path in command.results.rglob("trials/*.json")}
-    assert before or moment == "evaluations"
-    begun = len(command.starts())
+    assert command.records() or moment == "evaluations"
     disk.make_room()
-    again = command.run()
-    assert again.returncode == 0, again.stderr
-    ended = {path.stem.split("-")[1] for path in before}
-    assert {path: path.read_bytes() for path in before} == before
-    assert ended.isdisjoint(key for key, _ in command.starts()[begun:])
-    command.assert_whole(3)
+    command.assert_goes_on(3)
 
 
 @pytest.mark.fault("started-twice")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.command import Command, wait_until
+from tests.faults.command import IN_TURN, SLOW, Command, wait_until
 from tests.faults.nodes import Nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-SLOW: dict[str, object] = {"*": "slow"}
 TRIALS = ("--max-epochs", "3", "--confirm-seeds", "0", "--cpus-per-trial", "1")
 
 
@@ -65,22 +64,15 @@ def test_nodes_that_are_lost_one_after_another_are_not_the_trials_failure(nodes:
 @pytest.mark.fault("head-lost")
 def test_with_the_head_and_all_of_rays_files_gone_the_same_command_goes_on(tmp_path: Path) -> None:
     rays = Path(tempfile.mkdtemp(prefix="ray-"))  # short: sockets lie in it
-    arguments = ("--trials", "3", "--max-epochs", "2", "--confirm-seeds", "0")
-    command = Command(tmp_path, (*arguments, "--concurrency", "1"), {"RAY_TMPDIR": str(rays)})
+    command = Command(tmp_path, ("--trials", "3", *IN_TURN), {"RAY_TMPDIR": str(rays)})
     try:
         with command.started(SLOW):
-            wait_until(lambda: list(command.results.rglob("trials/*.json")))
+            wait_until(command.records)
             assert list(rays.glob("**/session_latest"))
             command.kill_all()
         shutil.rmtree(rays)
         shutil.rmtree(command.study.path / "ray")
-        before = {path: path.read_bytes() for path in command.results.rglob("trials/*.json")}
         rays.mkdir()
-        done = command.run()
+        command.assert_goes_on(3)
     finally:
         shutil.rmtree(rays, ignore_errors=True)
-    assert done.returncode == 0, done.stderr
-    assert before
-    assert {path: path.read_bytes() for path in before} == before
-    command.assert_whole(3)
-    command.assert_nothing_runs()

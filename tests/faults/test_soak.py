@@ -16,18 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.command import LONG, Command
+from tests.faults.command import LONG, SLOW, Command
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.faults,
-    LONG,
-]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, LONG]
 TRIALS = int(os.environ.get("FAULT_SOAK", "500"))
 BETWEEN = (5.0, 20.0)  # seconds from one worker's death to the next
-LONG = 7200  # seconds: several times what 500 trials take
+ENDLESS = 7200  # seconds: several times what 500 trials take
 FLAT_BYTES = 40 << 20  # what driver and Ray may grow by in a third of the study
-SLOW: dict[str, object] = {"*": "slow"}
 
 
 class Soak:
@@ -43,9 +38,6 @@ class Soak:
         self.kills = 0
         self.memory: list[int] = []  # of this command's driver and its Ray, each second
 
-    def records(self) -> int:
-        return len(list(self.command.results.glob("*/trials/*.json")))
-
     def run(
         self, until: int, end: "Callable[[subprocess.Popen[str]], None] | None" = None
     ) -> tuple[int, str]:
@@ -58,9 +50,9 @@ class Soak:
         # The pool outside: what goes wrong in here ends the command before it is waited for.
         with ThreadPoolExecutor(1) as pool, self.command.started(SLOW) as process:
             # It is read while it runs: a full pipe would stop it.
-            said = pool.submit(process.communicate, timeout=LONG)
+            said = pool.submit(process.communicate, timeout=ENDLESS)
             next_kill = time.monotonic()
-            while not said.done() and self.records() < until:
+            while not said.done() and len(self.command.records()) < until:
                 with contextlib.suppress(psutil.Error):  # one that has just ended
                     if time.monotonic() > next_kill and (workers := self.command.workers()):
                         self.chance.choice(workers).kill()
@@ -86,7 +78,7 @@ class Soak:
 
 
 def _ended(process: "subprocess.Popen[str]", said: "Future[tuple[str, str]]") -> tuple[int, str]:
-    _, err = said.result(timeout=LONG)
+    _, err = said.result(timeout=ENDLESS)
     return process.returncode, err
 
 
@@ -101,12 +93,12 @@ def test_hundreds_of_trials_with_deaths_on_the_way_end_in_as_many_records(
     assert code == -signal.SIGKILL, err
     growth.append(soak.growth())
     command.assert_nothing_runs()
-    before = {path: path.read_bytes() for path in command.results.rglob("trials/*.json")}
+    before = command.records()
     code, err = soak.run(2 * TRIALS // 3, lambda process: process.terminate())
     assert code == 143, err
     growth.append(soak.growth())
     command.assert_nothing_runs()
-    before |= {path: path.read_bytes() for path in command.results.rglob("trials/*.json")}
+    before |= command.records()
     code, err = soak.run(TRIALS)
     assert code == 0, err
     growth.append(soak.growth())
