@@ -4,10 +4,12 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_sentiment.course import Stage
+from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.progress import Progress, Screen
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
@@ -141,6 +143,31 @@ def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -
     listeners.on_step_end(iteration=2, trials=[trial])
     assert given_up.recorder.ended == {"a"}
     assert asked(made, "2") == [Searcher.FINISHED]
+
+
+def test_a_lost_node_is_allowed_for_before_ray_tune_counts_it_again() -> None:
+    made, nodes = relay(Course("svm", stage("a"))), [1]
+    trial = SimpleNamespace(config=made.suggest("1"), trial_id="1", status="PENDING")
+    trial.max_failures, trial.last_result = 1, None
+    StageScheduler(made).on_trial_add(None, trial)
+    listeners = StageListeners(made, lambda: sum(nodes))
+    listeners.on_trial_start(iteration=0, trials=[trial], trial=trial)
+    listeners.on_trial_recover(iteration=1, trials=[trial], trial=trial)
+    assert trial.max_failures == 1  # its own worker's loss
+    nodes.append(1)
+    listeners.on_trial_recover(iteration=2, trials=[trial], trial=trial)
+    assert trial.max_failures == 3
+
+
+def test_a_node_that_cannot_be_used_ends_the_run_with_its_reason() -> None:
+    def look() -> None:
+        raise StartError("node 10.0.0.7 does not share the results folder")
+
+    listeners = StageListeners(relay(Course("svm", stage("a"))), lambda: 0, look)
+    listeners.looked = 0.0
+    with pytest.raises(Escape) as escape:
+        listeners.on_step_end(iteration=1, trials=[])
+    assert isinstance(escape.value.__cause__, StartError)
 
 
 def test_a_single_stage_is_not_followed_by_the_next() -> None:

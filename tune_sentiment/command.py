@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     """
     from tune_sentiment import confirm, preflight, tuner
     from tune_sentiment.confirm_plan import is_complete
+    from tune_sentiment.nodes import NodeCheck
     from tune_sentiment.session import SharedInputs, ray_session
     from tune_sentiment.workload import Inputs
 
@@ -52,6 +54,12 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
             held.enter_context(study_lock(folder.path))
         say("starting Ray")
         held.enter_context(ray_session(resources))
+        nodes = NodeCheck(results, say) if resources.is_cluster else None
+        if nodes is not None:
+            nodes.wait_for_first(any(study.device != "cpu" for study, _ in todo))
+            nodes.check()
+            todo = _with_weights(todo)
+        studies = [study for study, _ in todo]
         source, config = studies[0].source, studies[0].config
         train, validation = load_train_val(
             source.dataset,
@@ -72,7 +80,19 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         for study, folder in todo:
             say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
         with _disk_errors(results):
-            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs))
+            watch = (lambda: None) if nodes is None else nodes.look
+            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs), watch)
+
+
+def _with_weights(
+    todo: Sequence[tuple[Study, StudyFolder]],
+) -> list[tuple[Study, StudyFolder]]:
+    """The same studies, with a backbone that reaches every node of the running Ray."""
+    from tune_sentiment.delivery import delivered
+
+    source = todo[0][0].source
+    source = replace(source, backbone=delivered(source.backbone))
+    return [(replace(study, source=source), folder) for study, folder in todo]
 
 
 def _tidy_complete(folder: StudyFolder) -> None:

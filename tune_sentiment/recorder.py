@@ -66,7 +66,7 @@ class Recorder(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note what was proposed, so that an open training can go on later."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.running[training.proposal.key] = (trial.last_result or {}).get("pid")
             self.reported.discard(training.proposal.key)
@@ -75,7 +75,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Note an evaluation."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.reported.add(training.proposal.key)
             self.running[training.proposal.key] = result.get(
@@ -87,7 +87,7 @@ class Recorder(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record how a training ended."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.running.pop(training.proposal.key, None)
             if status := self._end_of(training):
@@ -97,7 +97,7 @@ class Recorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a training that raised, or lost its worker for the last time."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.running.pop(training.proposal.key, None)
             self._record(training, self._end_of(training) or "failed", _last_error(trial))
@@ -138,8 +138,8 @@ def _last_error(trial: Any) -> str:
 
 
 @contextmanager
-def _escaping() -> Generator[None, None, None]:
-    """Carry an error of the ledger out through Ray Tune, which would take it for the trial's."""
+def escaping() -> Generator[None, None, None]:
+    """Carry an error of ours out through Ray Tune, which would take it for the trial's."""
     try:
         yield
     except Exception as error:

@@ -15,12 +15,13 @@ from ray.tune.search import Searcher
 from tune_sentiment.course import Course, Stage
 from tune_sentiment.metrics import Mode
 from tune_sentiment.progress import Screen
-from tune_sentiment.recorder import Recorder
+from tune_sentiment.recorder import Recorder, escaping
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Slots
 from tune_sentiment.supervisor import MAX_LOSSES
 
-LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes, once a worker was lost
+LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes
+FAILURES_OF_A_NODE = 2  # the most that Ray Tune counts of a trial there
 STUDY = "study"  # what a trial's configuration calls the study that it belongs to
 
 
@@ -173,10 +174,17 @@ class StageListeners(Callback):
     Args:
         relay: Knows what runs.
         lost_nodes: Says how many nodes the cluster has lost in its life.
+        look_at_nodes: Called now and then; what it raises ends the run.
     """
 
-    def __init__(self, relay: Relay, lost_nodes: Callable[[], int]) -> None:
-        self.relay, self.lost_nodes = relay, lost_nodes
+    def __init__(
+        self,
+        relay: Relay,
+        lost_nodes: Callable[[], int],
+        look_at_nodes: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.relay, self.lost_nodes, self.look_at_nodes = relay, lost_nodes, look_at_nodes
+        self.looked = time.monotonic()
         self.lost_before = lost_nodes()
         self.next_look: float | None = None
 
@@ -192,20 +200,29 @@ class StageListeners(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Pass on that a trial goes on elsewhere."""
-        self.next_look = time.monotonic()
+        self._allow_losses()
         self.tell_recovered(iteration=iteration, trials=trials, trial=trial, **info)
 
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note trials that Ray gave up without a word: those whose process could not go on.
+    def _allow_losses(self) -> None:
+        """Let a lost node not be the failure of what ran there.
 
-        A node that was lost is not the failure of what ran there: for each one a trial may lose a
-        worker more. Ray learns of it some time after the worker's loss, so it is asked again.
+        For each one a trial may fail twice more: while it is handed to its worker, Ray Tune hears
+        of the worker's loss and of the task's. Ray may learn of a node's loss some time after the
+        worker's, so it is asked again.
         """
+        self.next_look = time.monotonic() + LOOK_SECONDS
+        allowed = MAX_LOSSES - 1 + FAILURES_OF_A_NODE * (self.lost_nodes() - self.lost_before)
+        for trial in self.relay.trials.values():
+            trial.max_failures = allowed
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Note trials that Ray gave up without a word: those whose process could not go on."""
         if self.next_look is not None and time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + LOOK_SECONDS
-            allowed = MAX_LOSSES - 1 + self.lost_nodes() - self.lost_before
-            for trial in self.relay.trials.values():
-                trial.max_failures = allowed
+            self._allow_losses()
+        if time.monotonic() >= self.looked + LOOK_SECONDS:
+            self.looked = time.monotonic()
+            with escaping():
+                self.look_at_nodes()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)
             if trial is not None and trial.status == "ERROR":

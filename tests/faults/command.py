@@ -36,6 +36,7 @@ class Command:
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    prefix: tuple[str, ...] = ()  # what runs the command elsewhere
     epoch_steps: ClassVar[int] = 10  # of 160 training texts in batches of 16
 
     @property
@@ -55,7 +56,9 @@ class Command:
         if "--gpus-per-trial" not in self.arguments:
             fixed += ["--gpus-per-trial", "0"]
         words = ["--method", "full", "--dataset", str(data), "--model", "tiny", *fixed]
-        return [*words, "--results", str(self.results), *self.arguments]
+        if "--results" not in self.arguments:
+            words += ["--results", str(self.results)]
+        return [*words, *self.arguments]
 
     def surroundings(self, faults: dict[str, object]) -> dict[str, str]:
         """What every process of the command finds in its environment."""
@@ -74,7 +77,7 @@ class Command:
     def started(self, faults: dict[str, object]) -> Iterator["subprocess.Popen[str]"]:
         """The command as a person's shell starts it, in a process group of its own."""
         process = subprocess.Popen(
-            [sys.executable, "run_search.py", *self.words],
+            [*self.prefix, sys.executable, "run_search.py", *self.words],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

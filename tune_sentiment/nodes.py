@@ -1,0 +1,183 @@
+"""Nodes of a running cluster: joined with our code, and looked at before trainings run on them.
+
+A training may run on any of them, so each must have the packages that the command has, and must
+see the results folder, where checkpoints and confirmed classifiers go. What a training reads comes
+to it through Ray: code, inputs and weights.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from tune_sentiment.environment import ENVIRONMENT
+from tune_sentiment.errors import StartError
+from tune_sentiment.provenance import host, versions
+
+PACKAGE = Path(__file__).resolve().parent
+REACHED_SECONDS = 5.0
+FIRST_NODE_SECONDS = 600.0  # a cloud's machine may still be booting
+LOOKED_SECONDS = 120.0  # a node's first worker must be given our code
+TRAVELLING = (*ENVIRONMENT, "HF_HUB_OFFLINE")  # no secret is among them
+
+
+def runtime_env() -> dict[str, Any]:
+    """What Ray brings to each process of a cluster: this very code, and its switches."""
+    found = {name: os.environ[name] for name in TRAVELLING if name in os.environ}
+    return {"py_modules": [str(PACKAGE)], "env_vars": found}
+
+
+def check_reached(address: str) -> None:
+    """Refuse a cluster that does not answer; Ray itself would ask for ten minutes.
+
+    Raises:
+        StartError: If nothing listens there.
+    """
+    name, _, port = address.rpartition(":")
+    if not port.isdigit():  # auto: Ray knows where
+        return
+    try:
+        socket.create_connection((name.strip("[]"), int(port)), REACHED_SECONDS).close()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StartError(f"no Ray cluster answers at '{address}': {why}") from error
+
+
+@cache
+def code_fingerprint() -> str:
+    """Hash of this package's own code, wherever it was imported from."""
+    content = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        content.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
+    return content.hexdigest()
+
+
+def look_around(marks: Path, content: str, node: str) -> dict[str, str]:
+    """What a node has and sees; runs there.
+
+    Args:
+        marks: Folder of the command in its results folder.
+        content: What the command has written there.
+        node: Names the answer.
+    """
+    found = {"host": host(), "versions": versions(), "code": code_fingerprint()}
+    found["place"] = str(PACKAGE)
+    try:
+        if (marks / "asked").read_text() != content:
+            return {**found, "trouble": "another folder is there"}
+        (marks / node).write_text(content)
+    except OSError as error:
+        return {**found, "trouble": error.strerror or str(error)}
+    return found
+
+
+class NodeCheck:
+    """Looks at each node that can run a training, once.
+
+    Args:
+        results: Every node must see it.
+        say: Tells the user.
+    """
+
+    def __init__(self, results: Path, say: Callable[[str], None]) -> None:
+        self.results, self.say = results.resolve(), say
+        self.known: set[str] = set()
+        self.asked: dict[Any, dict[str, Any]] = {}  # nodes by the reference to their answers
+        self.marks = self.results / f".nodes-{secrets.token_hex(8)}.tmp"
+        self.content = secrets.token_hex(16)
+
+    def wait_for_first(self, needs_gpu: bool) -> None:
+        """Return once a node could run a training.
+
+        Raises:
+            StartError: If there is none for a long time.
+        """
+        what = "GPU" if needs_gpu else "CPU"
+        began, told = time.monotonic(), False
+        while not any(node["Resources"].get(what, 0) for node in _workers()):
+            if time.monotonic() - began > FIRST_NODE_SECONDS:
+                raise StartError(f"the cluster has no node with a {what}")
+            if not told:
+                self.say(f"waiting for a node with a {what}")
+                told = True
+            time.sleep(1.0)
+
+    def check(self) -> None:
+        """Look at all nodes that there are.
+
+        Raises:
+            StartError: If one of them cannot run our trainings; names it.
+        """
+        self._ask()
+        self._hear(list(self.asked))
+
+    def look(self) -> None:
+        """Look at nodes that have joined, without waiting for them.
+
+        Raises:
+            StartError: If one of them cannot run our trainings; names it.
+        """
+        self._ask()
+        if self.asked:
+            self._hear(ray.wait(list(self.asked), num_returns=len(self.asked), timeout=0)[0])
+
+    def _ask(self) -> None:
+        new = [node for node in _workers() if node["NodeID"] not in self.known]
+        if not new:
+            return
+        self.marks.mkdir(exist_ok=True)
+        (self.marks / "asked").write_text(self.content)
+        for node in new:
+            self.known.add(node["NodeID"])
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ask = ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(look_around)
+            self.asked[ask.remote(self.marks, self.content, node["NodeID"])] = node
+
+    def _hear(self, answers: list[Any]) -> None:
+        try:
+            troubles = [self._trouble(answer, self.asked.pop(answer)) for answer in answers]
+        finally:
+            if not self.asked:
+                shutil.rmtree(self.marks, ignore_errors=True)
+        if found := [trouble for trouble in troubles if trouble]:
+            shutil.rmtree(self.marks, ignore_errors=True)
+            raise StartError("; ".join(found))
+
+    def _trouble(self, answer: Any, node: dict[str, Any]) -> str | None:
+        name = f"node {node['NodeManagerAddress']}"
+        try:
+            found = ray.get(answer, timeout=LOOKED_SECONDS)
+        except GetTimeoutError:
+            return f"{name} has not answered for {LOOKED_SECONDS:.0f} s"
+        except RayError as error:
+            if node["NodeID"] not in {other["NodeID"] for other in _workers()}:
+                return None  # it is gone again
+            return f"{name} cannot run our code: {str(error).strip().splitlines()[-1]}"
+        name += f" ({found['host']})"
+        if other := set(found["versions"].split()) - set(versions().split()):
+            return f"{name} has {' '.join(sorted(other))}, this machine {versions()}"
+        if found["code"] != code_fingerprint():
+            return f"{name} has other code of ours in {found['place']}; remove it there"
+        if "trouble" not in found and not (self.marks / node["NodeID"]).exists():
+            found["trouble"] = "what it writes there is not seen here"
+        if "trouble" not in found:
+            return None
+        return (
+            f"{name} does not share the results folder {self.results}: {found['trouble']}. With "
+            "--results name a folder that all nodes mount"
+        )
+
+
+def _workers() -> list[dict[str, Any]]:
+    """The nodes that take trainings."""
+    return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
