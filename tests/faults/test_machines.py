@@ -11,7 +11,7 @@ from tests.faults.machines import Cluster, Namespaces, Processes, why_no_namespa
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 SLOW: dict[str, object] = {"*": "slow"}
-TRIALS = ("--max-epochs", "3", "--confirm-seeds", "1", "--cpus-per-trial", "1", "--trials", "4")
+TRIALS = ("--max-epochs", "3", "--confirm-seeds", "1", "--cpus-per-trial", "1", "--trials", "3")
 WHY_NOT = why_no_namespaces()
 
 
@@ -67,16 +67,16 @@ def test_a_study_goes_on_when_a_machine_is_cut_off_and_loses_and_repeats_nothing
         made.cut(2)
         _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    command.assert_whole(4)
+    command.assert_whole(3)
     records = command.study.trials()
     assert {record["status"] for record in records} <= {"finished", "pruned"}
     keys = [key for key, _ in command.starts()]
     again = [(key, step) for i, (key, step) in enumerate(command.starts()) if key in keys[:i]]
-    assert len(again) == 1
+    assert len(again) < 2  # none, where what is cut off has saved its last step
+    assert "lost its worker and goes on" in err
     assert command.study.test_openings() == 1
-    assert "goes on" in err
     if isinstance(made, Namespaces):
-        assert len({record["host"] for record in records}) == 2
-        for number in (2, 3):
+        assert {record["host"] for record in records} <= {f"{made.name}-2", f"{made.name}-3"}
+        for number in (2, 3):  # each was brought the weights, once
             [weights] = (made.folder / f"cache-{number}").glob("model-*")
             assert (weights / "model.safetensors").exists()
