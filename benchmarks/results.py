@@ -16,6 +16,7 @@ TITLES = {
     "step_rate": "One training",
     "padding": "Padding, as a lab report compared it",
     "trial_tax": "What a search spends around its trials",
+    "scale": "Many trials on many slots",
     "agreement": "The same answers",
 }
 BINDS = {  # under a benchmark's table

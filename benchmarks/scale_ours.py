@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,23 +110,27 @@ def parts(asked: dict[str, Any]) -> dict[str, dict[str, float]]:
     settings = scheduler_settings(EVALUATIONS, 1, 0.0)
     for count in asked["counts"]:
         past = _filled(count)
-        search, filling = _timed(
-            lambda past=past: Search(SPACES["full"], mode="max", seed=1, past=past)
-        )
+        make = partial(Search, SPACES["full"], mode="max", seed=1, past=past)
+        search, filling = _timed(make)
         for point in range(len(SPACES["full"].start)):  # which come before the sampler's
             search.suggest(f"start-{point}")
-        _, proposing = _timed(lambda s=search: [s.suggest(str(i)) for i in range(PROPOSALS)])
-        _, replaying = _timed(lambda past=past: Asha(mode="max", settings=settings, past=past))
+        _, proposing = _timed(partial(_propose, search))
+        _, replaying = _timed(partial(Asha, mode="max", settings=settings, past=past))
         with tempfile.TemporaryDirectory() as folder:
             study = StudyFolder(Path(folder))
-            _, writing = _timed(lambda s=study, p=past: _write(s, p))
-            _, reading = _timed(lambda s=study: s.trainings())
+            _, writing = _timed(partial(_write, study, past))
+            _, reading = _timed(study.trainings)
         found[str(count)] = {
             "proposal": proposing / PROPOSALS,
             "write": writing / count,
             "plan": filling + replaying + reading,
         }
     return found
+
+
+def _propose(search: Search) -> None:
+    for number in range(PROPOSALS):
+        search.suggest(str(number))
 
 
 def _write(study: StudyFolder, past: list[PastTrial]) -> None:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -163,19 +163,34 @@ class NodeCheck:
             if node["NodeID"] not in {other["NodeID"] for other in _workers()}:
                 return None  # it is gone again
             return f"{name} cannot run our code: {str(error).strip().splitlines()[-1]}"
-        name += f" ({found['host']})"
-        if other := set(found["versions"].split()) - set(versions().split()):
-            return f"{name} has {' '.join(sorted(other))}, this machine {versions()}"
-        if found["code"] != code_fingerprint():
-            return f"{name} has other code of ours in {found['place']}; remove it there"
-        if "trouble" not in found and not (self.marks / node["NodeID"]).exists():
-            found["trouble"] = "what it writes there is not seen here"
-        if "trouble" not in found:
-            return None
-        return (
-            f"{name} does not share the results folder {self.results}: {found['trouble']}. With "
-            "--results name a folder that all nodes mount"
-        )
+        has_answered = (self.marks / node["NodeID"]).exists()
+        return trouble_with(f"{name} ({found['host']})", found, self.results, has_answered)
+
+
+def trouble_with(
+    name: str, found: Mapping[str, str], results: Path, has_answered: bool
+) -> str | None:
+    """Why a node cannot run our trainings; ``None`` where it can.
+
+    Args:
+        name: Of the node.
+        found: What ``look_around`` saw there.
+        results: The results folder.
+        has_answered: Whether what the node has written is seen here.
+    """
+    if other := set(found["versions"].split()) - set(versions().split()):
+        return f"{name} has {' '.join(sorted(other))}, this machine {versions()}"
+    if found["code"] != code_fingerprint():
+        return f"{name} has other code of ours in {found['place']}; remove it there"
+    trouble = found.get("trouble")
+    if trouble is None and not has_answered:
+        trouble = "what it writes there is not seen here"
+    if trouble is None:
+        return None
+    return (
+        f"{name} does not share the results folder {results}: {trouble}. With --results name a "
+        "folder that all nodes mount"
+    )
 
 
 def _workers() -> list[dict[str, Any]]:
