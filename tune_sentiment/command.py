@@ -56,6 +56,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         held.enter_context(ray_session(resources))
         nodes = NodeCheck(results, say) if resources.is_cluster else None
         if nodes is not None:
+            held.callback(nodes.close)
             nodes.wait_for_first(any(study.device != "cpu" for study, _ in todo))
             nodes.check()
             todo = _with_weights(todo)

@@ -24,8 +24,8 @@ ENVIRONMENT = {
 OWN_RAY = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 # Of a command that joins a running cluster. Its code goes before what a Ray job brought, and a
-# cluster that is gone is noticed in seconds instead of ten minutes.
-JOINING = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", "RAY_NUM_REDIS_GET_RETRIES": "2"}
+# cluster that is gone is noticed in a minute or two instead of ten.
+JOINING = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", "RAY_NUM_REDIS_GET_RETRIES": "5"}
 
 
 def set_environment() -> None:

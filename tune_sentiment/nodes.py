@@ -43,8 +43,10 @@ def check_reached(address: str) -> None:
     Raises:
         StartError: If nothing listens there.
     """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "auto")
     name, _, port = address.rpartition(":")
-    if not port.isdigit():  # auto: Ray knows where
+    if not port.isdigit():  # Ray knows where
         return
     try:
         socket.create_connection((name.strip("[]"), int(port)), REACHED_SECONDS).close()
@@ -131,6 +133,10 @@ class NodeCheck:
         if self.asked:
             self._hear(ray.wait(list(self.asked), num_returns=len(self.asked), timeout=0)[0])
 
+    def close(self) -> None:
+        """Take away what nodes were asked with."""
+        shutil.rmtree(self.marks, ignore_errors=True)
+
     def _ask(self) -> None:
         new = [node for node in _workers() if node["NodeID"] not in self.known]
         if not new:
@@ -148,9 +154,8 @@ class NodeCheck:
             troubles = [self._trouble(answer, self.asked.pop(answer)) for answer in answers]
         finally:
             if not self.asked:
-                shutil.rmtree(self.marks, ignore_errors=True)
+                self.close()
         if found := [trouble for trouble in troubles if trouble]:
-            shutil.rmtree(self.marks, ignore_errors=True)
             raise StartError("; ".join(found))
 
     def _trouble(self, answer: Any, node: dict[str, Any]) -> str | None:

@@ -46,7 +46,7 @@ class Recorder(Callback):
         self.is_stopped = is_stopped
         self.sequence = sequence
         self.trainings = {training.proposal.key: training for training in begun}
-        self.running: dict[str, int | None] = {}  # and the process that it runs in
+        self.running: dict[str, tuple[Any, Any]] = {}  # and the node and process that it runs in
         self.reported: set[str] = set()
         self.ended: set[str] = set()
 
@@ -68,7 +68,7 @@ class Recorder(Callback):
         """Note what was proposed, so that an open training can go on later."""
         with escaping():
             training = self._training(trial)
-            self.running[training.proposal.key] = (trial.last_result or {}).get("pid")
+            self.running[training.proposal.key] = _process(trial.last_result or {})
             self.reported.discard(training.proposal.key)
 
     def on_trial_result(
@@ -78,9 +78,7 @@ class Recorder(Callback):
         with escaping():
             training = self._training(trial)
             self.reported.add(training.proposal.key)
-            self.running[training.proposal.key] = result.get(
-                "pid"
-            )  # after a lost worker, a new one
+            self.running[training.proposal.key] = _process(result)  # after a loss, a new one
             if training.note(result, self.sequence + 1):
                 self.sequence += 1
                 self.write_training(training)
@@ -125,6 +123,11 @@ class Recorder(Callback):
         self.write_record(*made)
         self.ended.add(training.proposal.key)
         del self.trainings[training.proposal.key]
+
+
+def _process(result: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Address of the node, and the process there: numbers of processes mean nothing elsewhere."""
+    return result.get("node_ip"), result.get("pid")
 
 
 def _last_error(trial: Any) -> str:
