@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from tests.conftest import CHECKOUT
@@ -16,7 +17,8 @@ BLOCKS = re.findall(r"<!-- runs: (first|other) -->\n```bash\n(.*?)```", PAGE, re
 # Processes, network and mounts of its own: the page's last word is ``ray stop``, which would end
 # the Ray of everybody on this machine.
 OWN = ["unshare", "--pid", "--fork", "--mount-proc", "--net", "--mount", "bash", "-euo", "pipefail"]
-PRIVATE = "ip link set lo up\nmkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray\n"
+FRESH = "mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray\n"
+OTHER = f"unshare --mount bash -euo pipefail <<'THERE'\n{FRESH}%sTHERE\n"
 ADDRESSES = {"10.0.0.1": "127.0.0.1", "10.0.0.2": "127.0.0.2"}  # of machines that are here
 
 
@@ -41,7 +43,8 @@ def test_the_page_has_a_command_for_each_step_of_a_searchs_life() -> None:
 def test_the_commands_for_ssh_machines_run_as_they_are_written(tmp_path: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)
-    script = PRIVATE + "".join(f"# {where}\n{text}" for where, text in BLOCKS)
+    parts = [OTHER % text if where == "other" else text for where, text in BLOCKS]
+    script = f"ip link set lo up\n{FRESH}{''.join(parts)}"
     shared = tmp_path / "results"
     for theirs, here in {**ADDRESSES, "/shared/results": str(shared)}.items():
         assert theirs in script
@@ -50,13 +53,13 @@ def test_the_commands_for_ssh_machines_run_as_they_are_written(tmp_path: Path) -
     home.mkdir()
     bin = Path(sys.executable).parent
     known = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
-    known["HOME"] = str(home)
+    known |= {"HOME": str(home), "MPLCONFIGDIR": matplotlib.get_configdir()}
     known |= {"PATH": f"{bin}:{os.environ['PATH']}", "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
         [*OWN, "-c", script], cwd=CHECKOUT, env=known, capture_output=True, text=True, timeout=270
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "succeeded" in done.stdout
+    assert "succeeded" in done.stdout, done.stdout[-3000:]
     assert "every study is complete" in done.stdout + done.stderr
     assert (home / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
     [study] = shared.glob("demo-tiny-svm-*")
