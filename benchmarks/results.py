@@ -32,6 +32,11 @@ What binds on SST-2: its sentences have half the tokens, so what lies between th
 (element-wise work, copies, the optimizer, Python) weighs more. `docs/what-did-not-help.md` says
 where a step goes and what was tried.
 """,
+    "scale": """
+What binds: the driver's processor, and late in a study the sampler. Simulated slots share two cores
+with the driver, so it could take in more results a second than these. What follows for 10,000
+trials on 512 GPUs stands in [docs/scale.md](../docs/scale.md).
+""",
     "trial_tax": """
 What binds: a trial is flushed to the disk three times (proposal, evaluation, record) and evaluated
 by eight metrics, which a search around plain Ray Tune is not. Of a trial of one second most of the
