@@ -40,7 +40,8 @@ def test_other_addresses_are_refused_before_anything_starts(address: str) -> Non
         Resources(address=address)
 
 
-def test_a_cluster_that_does_not_answer_is_given_up_soon() -> None:
+def test_a_cluster_that_does_not_answer_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         nodes.check_reached(address)
@@ -49,6 +50,9 @@ def test_a_cluster_that_does_not_answer_is_given_up_soon() -> None:
         nodes.check_reached(address)
     assert time.monotonic() - began < 2 * nodes.REACHED_SECONDS
     nodes.check_reached("auto")  # for Ray to find
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(StartError, match="no Ray cluster answers"):
+        nodes.check_reached("auto")
 
 
 def test_workers_are_brought_code_and_switches_and_no_secret(

@@ -56,6 +56,7 @@ def test_a_results_folder_that_a_node_does_not_see_is_refused_before_the_first_t
     assert "does not share the results folder" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(private.rglob("*.json*"))
+    assert not list(private.rglob(".nodes-*"))
 
 
 def test_a_study_goes_on_when_a_machine_is_cut_off_and_loses_and_repeats_nothing(
