@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import run_search
-from tune_sentiment import nodes, options, provenance
+from tune_sentiment import command, nodes, options, provenance
 from tune_sentiment.backbone import Backbone, folder_fingerprint, model_files
 from tune_sentiment.config import Resources
 from tune_sentiment.delivery import holds, unpack
@@ -159,6 +159,8 @@ def test_a_head_without_a_gpu_searches_on_those_of_its_nodes(tmp_path: Path) -> 
     studies, resources, _ = run_search.plan(options.build_parser().parse_args(words))
     assert {study.device for study in studies if study.method.is_neural} == {"cuda"}
     assert resources.is_cluster
+    if not torch.cuda.is_available():
+        assert "no GPU to measure with" in command.describe(studies, resources, tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine can be asked")

@@ -20,7 +20,7 @@ from tune_sentiment.inside import check_study
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.progress import say
-from tune_sentiment.provenance import cores
+from tune_sentiment.provenance import cores, gpus
 from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study
 
@@ -230,6 +230,8 @@ def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> st
 
     source, config = study.source, study.config
     trials, confirmations = _still_to_run(study, folder)
+    if study.device != "cpu" and not gpus():
+        return "none from here: this machine has no GPU to measure with"
     slots = local_slots(study, resources, study.side_by_side)
     train, _ = load_train_val(
         source.dataset, mirror=source.mirror, train_samples=config.train_samples, seed=config.seed
