@@ -12,7 +12,7 @@ from tune_sentiment.asked import chosen_methods, fixed_values, label
 from tune_sentiment.config import LOCAL, Resources, StudyConfig
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.datasets_table import dataset_named
-from tune_sentiment.environment import set_environment, stay_on_this_machine
+from tune_sentiment.environment import join_soon, set_environment, stay_on_this_machine
 from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by, unknown
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
@@ -66,7 +66,15 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     from tune_sentiment.study import resolve
 
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
-    source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)
+    source = Source.find(
+        spec,
+        args.model,
+        mirror=mirror,
+        seed=args.seed,
+        wants_gpu=wants_gpu,
+        # Of a cluster's GPUs only what was asked for is known before it is joined.
+        has_gpu=True if resources.is_cluster and resources.gpus_per_trial else None,
+    )
 
     if preset:
         configs = [StudyConfig(**{**asked, **listed.plan}) for listed in preset.experiments]
@@ -156,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.address == LOCAL:
         stay_on_this_machine()
+    else:
+        join_soon()
     try:
         if args.preset == "list":
             from search_spaces.presets import PRESETS

@@ -11,7 +11,8 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_sentiment.course import Stage
-from tune_sentiment.nodes import LostNodes
+from tune_sentiment.errors import Escape, StartError
+from tune_sentiment.lost_nodes import LostNodes
 from tune_sentiment.progress import Progress, Screen
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
@@ -151,13 +152,13 @@ def rays_trial(made: Relay, trial_id: str, losses: int = 1) -> SimpleNamespace:
 
 @pytest.mark.parametrize(
     ("losses", "lost", "is_open"),
-    [(2, 0, False), (2, 1, True), (2, 2, True), (3, 1, False), (3, 2, True)],
+    [(2, 0, False), (2, 1, True), (2, 2, True), (3, 1, True), (4, 1, False)],
 )
 def test_losses_with_a_node_are_not_the_trials_and_leave_it_open(
     losses: int, lost: int, is_open: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tune_sentiment.nodes.LOOK_SECONDS", 0.2)
-    monkeypatch.setattr("tune_sentiment.nodes.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("tune_sentiment.lost_nodes.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("tune_sentiment.lost_nodes.PAUSE_SECONDS", 0.0)
     there, given_up = {str(i): i > 0 for i in range(5)}, stage("a")  # one was lost long before
     made = relay(Course("svm", given_up), nodes_there=there)
     trial = rays_trial(made, "1", losses)
@@ -206,6 +207,17 @@ def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -
     listeners.on_step_end(iteration=2, trials=[trial])
     assert given_up.recorder.ended == {"a"}
     assert asked(made, "2") == [Searcher.FINISHED]
+
+
+def test_a_node_that_cannot_be_used_ends_the_run_with_its_reason() -> None:
+    def look() -> None:
+        raise StartError("node 10.0.0.7 does not share the results folder")
+
+    listeners = StageListeners(relay(Course("svm", stage("a"))), look)
+    listeners.looked = 0.0
+    with pytest.raises(Escape) as escape:
+        listeners.on_step_end(iteration=1, trials=[])
+    assert isinstance(escape.value.__cause__, StartError)
 
 
 def test_a_single_stage_is_not_followed_by_the_next() -> None:

@@ -17,6 +17,7 @@ class Study:
     def __init__(self) -> None:
         self.records: dict[str, Any] = {}
         self.said: list[str] = []
+        self.places: dict[str, str] = {}  # addresses of nodes, by key
         self.trainings: dict[str, Training] = {}
         self.supervisor = Supervisor(self.said.append)
 
@@ -33,7 +34,8 @@ class Study:
         with self.supervisor.watch([recorder]):
             for key, pid in running.items():
                 made = Proposal(number=0, key=key, origin="sampler", params={}, seed=1)
-                trial = SimpleNamespace(config=made.as_dict(), last_result={"pid": pid})
+                where = {"pid": pid, "node_ip": self.places.get(key, "10.0.0.1")}
+                trial = SimpleNamespace(config=made.as_dict(), last_result=where)
                 recorder.on_trial_start(0, [], trial)
             raise error
 
@@ -43,7 +45,9 @@ def out_of_memory(killed: int, *considered: int) -> RuntimeError:
     workers = [f"Selected to kill: (Actor(0a): task name=f, pid={killed}, worker ID=0b)"]
     workers += [f"(Actor(0c): task name=f, pid={pid}, worker ID=0d)" for pid in considered]
     error = RuntimeError("Caught unexpected exception")
-    told = "\n".join(["1 worker(s) were killed, low on memory.", "Considered workers: [", *workers])
+    place = "Memory on the node (IP: 10.0.0.1, ID: 0e) was 23.1GB used / 23.2GB limit (0.95)"
+    words = ["1 worker(s) were killed, low on memory.", place, "Considered workers: [", *workers]
+    told = "\n".join(words)
     error.__cause__ = OutOfMemoryError(told)
     return error
 
@@ -65,6 +69,13 @@ def test_a_trial_that_was_killed_beside_greedier_ones_is_never_left_out_for_that
         study.dies(out_of_memory(12, 11), big=11, small=12)
     assert study.records == {}
     assert study.supervisor.suspects("s", ["big", "small"]) == {"small"}
+
+
+def test_a_process_of_the_same_number_on_another_node_is_not_suspected() -> None:
+    study = Study()
+    study.places = {"there": "10.0.0.2"}
+    study.dies(out_of_memory(11), here=11, there=11)
+    assert study.supervisor.suspects("s", ["here", "there"]) == {"here"}
 
 
 def test_where_no_trial_is_named_all_are_suspects_until_one_dies_alone() -> None:

@@ -26,17 +26,24 @@ PLAIN_ATTENTION = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained encoder on this machine.
+    """A pretrained encoder.
 
     Args:
         name: What the user called it.
-        folder: ``config.json``, tokenizer files and safetensors.
+        place: Where the command found ``config.json``, tokenizer files and safetensors.
         fingerprint: Hash of those files' contents.
+        fetch: Says where another machine has them; ``None`` on the command's own.
     """
 
     name: str
-    folder: Path
+    place: Path
     fingerprint: str
+    fetch: Callable[[], Path] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where this machine has the files."""
+        return self.place if self.fetch is None else self.fetch()
 
     @property
     def can_pack(self) -> bool:
@@ -184,7 +191,7 @@ def load_backbone(name: str) -> Backbone:
             "(owner/name), or a folder"
         )
     _check_folder(folder, name)
-    return Backbone(name, folder, _folder_fingerprint(folder))
+    return Backbone(name, folder, folder_fingerprint(folder))
 
 
 def _check_folder(folder: Path, name: str) -> None:
@@ -213,7 +220,12 @@ def _names_a_kernel(config: dict[str, Any]) -> bool:
     return "/" in json.dumps(named)
 
 
-def _folder_fingerprint(folder: Path) -> str:
-    names = {path.name for pattern in MODEL_FILES for path in folder.glob(pattern)}
-    contents = {name: sha256_of(folder / name) for name in sorted(names)}
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model's folder that are read, by name."""
+    return sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)})
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Hash of the contents of the files that are read."""
+    contents = {path.name: sha256_of(path) for path in model_files(folder)}
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]

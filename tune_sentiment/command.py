@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tune_sentiment.inside import check_links
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.progress import say
-from tune_sentiment.provenance import cores
+from tune_sentiment.provenance import cores, gpus
 from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study
 
@@ -33,6 +34,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     """
     from tune_sentiment import confirm, preflight, tuner
     from tune_sentiment.confirm_plan import is_complete
+    from tune_sentiment.nodes import NodeCheck
     from tune_sentiment.session import SharedInputs, ray_session
     from tune_sentiment.workload import Inputs
 
@@ -52,6 +54,13 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
             held.enter_context(study_lock(folder.path))
         say("starting Ray")
         held.enter_context(ray_session(resources))
+        nodes = NodeCheck(results, say) if resources.is_cluster else None
+        if nodes is not None:
+            held.callback(nodes.close)
+            nodes.wait_for_first(any(study.device != "cpu" for study, _ in todo))
+            nodes.check()
+            todo = _with_weights(todo)
+        studies = [study for study, _ in todo]
         source, config = studies[0].source, studies[0].config
         train, validation = load_train_val(
             source.dataset,
@@ -72,7 +81,19 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         for study, folder in todo:
             say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
         with _disk_errors(results):
-            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs))
+            watch = (lambda: None) if nodes is None else nodes.look
+            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs), watch)
+
+
+def _with_weights(
+    todo: Sequence[tuple[Study, StudyFolder]],
+) -> list[tuple[Study, StudyFolder]]:
+    """The same studies, with a backbone that reaches every node of the running Ray."""
+    from tune_sentiment.delivery import delivered
+
+    source = todo[0][0].source
+    source = replace(source, backbone=delivered(source.backbone))
+    return [(replace(study, source=source), folder) for study, folder in todo]
 
 
 def _tidy_complete(folder: StudyFolder) -> None:
@@ -209,6 +230,8 @@ def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> st
 
     source, config = study.source, study.config
     trials, confirmations = _still_to_run(study, folder)
+    if study.device != "cpu" and not gpus():
+        return "none from here: this machine has no GPU to measure with"
     slots = local_slots(study, resources, study.side_by_side)
     train, _ = load_train_val(
         source.dataset, mirror=source.mirror, train_samples=config.train_samples, seed=config.seed

@@ -5,6 +5,7 @@ hyperparameter. Where hyperparameters may move is decided in ``search_spaces``.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -15,6 +16,7 @@ PADDINGS = ("bucketed", "packed", "dynamic", "fixed")
 PRECISIONS = ("fp32", "fp16", "bf16")
 SCHEDULES = ("linear", "cosine")
 LOCAL = "local"  # address of a Ray that the command starts itself
+HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,16 @@ class Resources:
         for name in ("cpus_per_trial", "concurrency"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} >= 1", value)
+        if self.address not in (LOCAL, "auto") and not HOST_AND_PORT.fullmatch(self.address):
+            raise UsageError(
+                f"--address wants {LOCAL}, auto or HOST:PORT, got '{self.address}'; the command "
+                "itself runs on one of the cluster's nodes"
+            )
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether Ray's nodes may be other machines than this one."""
+        return self.address != LOCAL
 
 
 @dataclass(frozen=True, kw_only=True)

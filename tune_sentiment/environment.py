@@ -24,6 +24,10 @@ ENVIRONMENT = {
 # cluster's node; without it each of Ray's processes listens on every network of this machine.
 OWN_RAY = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
+# Of a command that joins a running cluster. Its code goes before what a Ray job brought, and a
+# cluster that is gone is noticed in a minute or two instead of ten.
+JOINING = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", "RAY_NUM_REDIS_GET_RETRIES": "5"}
+
 
 def set_environment() -> None:
     """Set what the user has not set."""
@@ -33,6 +37,11 @@ def set_environment() -> None:
 def stay_on_this_machine() -> None:
     """Have a Ray of our own listen to this machine and this user only; before Ray is imported."""
     _set(OWN_RAY)
+
+
+def join_soon() -> None:
+    """Join a running cluster, or give up soon; before Ray is imported."""
+    _set(JOINING)
 
 
 def _set(values: Mapping[str, str]) -> None:

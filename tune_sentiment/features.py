@@ -86,20 +86,30 @@ def _kept(path: Path, tokens: Tokens) -> Features | None:
 
 def frozen_features(backbone: "Backbone", tokens: Tokens, device: str) -> Features:
     """The features of every text, read from the cache or computed in fp32 and left there."""
-    from safetensors.numpy import save_file
-
     path = _cache_file(backbone, tokens)
     if (kept_before := _kept(path, tokens)) is not None:
         return kept_before
     started = time.perf_counter()
     pooled, encoder_params = _compute(backbone, tokens, device)
     seconds = time.perf_counter() - started
+    features = Features(pooled, tokens.labels, seconds, encoder_params)
+    keep_features(backbone, tokens, features)
+    return features
+
+
+def keep_features(backbone: "Backbone", tokens: Tokens, features: Features) -> None:
+    """Leave features in this machine's cache."""
+    from safetensors.numpy import save_file
+
+    path = _cache_file(backbone, tokens)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    kept = {"seconds": repr(seconds), "encoder_params": str(encoder_params)}
-    save_file(pooled, unfinished, metadata=kept)
+    kept = {
+        "seconds": repr(features.seconds),
+        "encoder_params": str(features.num_encoder_params),
+    }
+    save_file(dict(features.pooled), unfinished, metadata=kept)
     Path(unfinished).replace(path)
-    return Features(pooled, tokens.labels, seconds, encoder_params)
 
 
 def _cache_file(backbone: "Backbone", tokens: Tokens) -> Path:

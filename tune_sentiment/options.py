@@ -76,7 +76,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--cpus-per-trial": {"type": int, "help": "CPU threads of a trial (default: shared out)"},
     "--concurrency": {"type": int, "help": "trials at a time (default: what fits)"},
-    "--address": {"help": "local, or a running Ray cluster's"},
+    "--address": {
+        "help": "local, auto (the Ray that runs on this machine) or a cluster's HOST:PORT"
+    },
 }
 GROUPS = {
     "what": "--method --dataset --preset --text-column --label-column --drop-empty --encoding "

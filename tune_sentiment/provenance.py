@@ -8,6 +8,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from tune_sentiment.errors import UsageError
+
 PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "peft", "scikit-learn", "pandas")
 
 
@@ -65,13 +67,22 @@ def gpus() -> int:
 
 
 def resolve_precision(asked: str, device: str) -> str:
-    """What ``auto`` means on a device; anything else is taken as asked."""
+    """What ``auto`` means on a device; anything else is taken as asked.
+
+    Raises:
+        UsageError: If it depends on a GPU that another machine has.
+    """
     if asked != "auto":
         return asked
     if device == "cpu":
         return "fp32"
     import torch
 
+    if not torch.cuda.is_available():
+        raise UsageError(
+            "--precision auto looks at this machine's GPU, and it has none: name what the "
+            "cluster's can, --precision bf16 (Ampere and later) or fp16"
+        )
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 

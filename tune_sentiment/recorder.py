@@ -46,7 +46,7 @@ class Recorder(Callback):
         self.is_stopped = is_stopped
         self.sequence = sequence
         self.trainings = {training.proposal.key: training for training in begun}
-        self.running: dict[str, int | None] = {}  # and the process that it runs in
+        self.running: dict[str, tuple[Any, Any]] = {}  # and the node and process that it runs in
         self.reported: set[str] = set()
         self.ended: set[str] = set()
         self.left_open: set[str] = set()  # those that the next stage takes up
@@ -67,28 +67,26 @@ class Recorder(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note what was proposed, so that an open training can go on later."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
-            self.running[training.proposal.key] = (trial.last_result or {}).get("pid")
+            self.running[training.proposal.key] = _process(trial.last_result or {})
             self.reported.discard(training.proposal.key)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Note an evaluation."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.reported.add(training.proposal.key)
-            self.running[training.proposal.key] = result.get(
-                "pid"
-            )  # after a lost worker, a new one
+            self.running[training.proposal.key] = _process(result)  # after a loss, a new one
             if training.note(result, self.sequence + 1):
                 self.sequence += 1
                 self.write_training(training)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record how a training ended."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.running.pop(training.proposal.key, None)
             if status := self._end_of(training):
@@ -98,7 +96,7 @@ class Recorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a training that raised, or lost its worker for the last time."""
-        with _escaping():
+        with escaping():
             training = self._training(trial)
             self.running.pop(training.proposal.key, None)
             self._record(training, self._end_of(training) or "failed", _last_error(trial))
@@ -132,6 +130,11 @@ class Recorder(Callback):
         del self.trainings[training.proposal.key]
 
 
+def _process(result: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Address of the node, and the process there: numbers of processes mean nothing elsewhere."""
+    return result.get("node_ip"), result.get("pid")
+
+
 def _last_error(trial: Any) -> str:
     """The last line of what Ray wrote of a trial's errors, here and at once.
 
@@ -143,8 +146,8 @@ def _last_error(trial: Any) -> str:
 
 
 @contextmanager
-def _escaping() -> Generator[None, None, None]:
-    """Carry an error of the ledger out through Ray Tune, which would take it for the trial's."""
+def escaping() -> Generator[None, None, None]:
+    """Carry an error of ours out through Ray Tune, which would take it for the trial's."""
     try:
         yield
     except Exception as error:

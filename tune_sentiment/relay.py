@@ -4,6 +4,7 @@ Processes, and the libraries that they have loaded, pass from one study to the n
 for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,13 +13,14 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tune_sentiment.course import Course, Stage
+from tune_sentiment.lost_nodes import LostNodes
 from tune_sentiment.metrics import Mode
-from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import Screen
-from tune_sentiment.recorder import Recorder
+from tune_sentiment.recorder import Recorder, escaping
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Slots
 
+LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes
 STUDY = "study"  # what a trial's configuration calls the study that it belongs to
 
 
@@ -196,10 +198,12 @@ class StageListeners(Callback):
 
     Args:
         relay: Knows what runs.
+        look_at_nodes: Called now and then; what it raises ends the run.
     """
 
-    def __init__(self, relay: Relay) -> None:
-        self.relay = relay
+    def __init__(self, relay: Relay, look_at_nodes: Callable[[], None] = lambda: None) -> None:
+        self.relay, self.look_at_nodes = relay, look_at_nodes
+        self.looked = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -217,10 +221,14 @@ class StageListeners(Callback):
             self.tell_of_error(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Decide about trials in doubt, and note those that Ray gave up without a word.
+        """Look at the nodes, decide about trials in doubt, and note those given up without a word.
 
         Those are trials whose process could not go on.
         """
+        if time.monotonic() >= self.looked + LOOK_SECONDS:
+            self.looked = time.monotonic()
+            with escaping():
+                self.look_at_nodes()
         self.relay.settle()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayError
 
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import LOCAL, Resources
@@ -19,6 +20,7 @@ from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError
 from tune_sentiment.hub import go_offline
 from tune_sentiment.methods import Method
+from tune_sentiment.nodes import check_reached, runtime_env
 from tune_sentiment.signals import listen
 from tune_sentiment.slots import Machine, Slots
 from tune_sentiment.splits import Split
@@ -32,6 +34,8 @@ OBJECT_STORE_BYTES = 1 << 30
 @contextmanager
 def ray_session(resources: Resources) -> Generator[None, None, None]:
     """A Ray for the time of the body: an own one on this machine, or a running cluster.
+
+    Workers of our own inherit what is set here; those of a cluster are brought it, and our code.
 
     Raises:
         StartError: If the cluster cannot be joined.
@@ -49,9 +53,12 @@ def ray_session(resources: Resources) -> Generator[None, None, None]:
                 **quiet,
             )
         else:
-            ray.init(address=resources.address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+            check_reached(resources.address)
+            ray.init(address=resources.address, runtime_env=runtime_env(), **quiet)
+    except StartError:
+        raise
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StartError(f"Ray does not start at '{resources.address}': {first}") from error
     listen()  # again: Ray has put a handler of its own in place
     try:
@@ -130,6 +137,18 @@ def featurised(backbone: Backbone, tokens: Any, device: str, num_threads: int) -
     return frozen_features(backbone, tokens, device)
 
 
+def _made(reference: Any) -> Any:
+    """What a worker made.
+
+    Raises:
+        StartError: If it could not.
+    """
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise StartError(f"the inputs cannot be made: {error.cause}") from error
+
+
 @dataclass(frozen=True)
 class SharedInputs:
     """A split as every training reads it, in the object store; made when first asked for.
@@ -164,12 +183,15 @@ class SharedInputs:
     @cached_property
     def features(self) -> Any:
         """Reference to ``Features``; computed in a worker where none are kept here."""
-        from tune_sentiment.features import cached_features
+        from tune_sentiment.features import cached_features, keep_features
 
         if (kept := cached_features(self.backbone, self._made_tokens)) is not None:
             return ray.put(kept)
         slots = whole_node(self.device)
-        return remotely(featurised, slots, self.backbone, self.tokens, self.device, slots.cpus)
+        made = remotely(featurised, slots, self.backbone, self.tokens, self.device, slots.cpus)
+        if self.backbone.fetch is not None:  # kept on that node, where nobody looks again
+            keep_features(self.backbone, self._made_tokens, _made(made))
+        return made
 
     def of(self, method: Method) -> Any:
         """Reference to what a method reads."""

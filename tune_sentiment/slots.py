@@ -65,6 +65,8 @@ def plan_slots(
     if (resources.cpus_per_trial or 1) > there.cores:
         raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
     gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
+    if gpus > there.cards:  # of this machine's card, where the cluster's nodes have none
+        raise StartError(f"{gpus:g} GPUs needed for a trial, {there.cards:g} on a node")
     if gpus:
         fitting = int(there.cards / gpus)
     else:

@@ -31,9 +31,24 @@ class Source:
 
     @classmethod
     def find(
-        cls, spec: DatasetSpec, model: str, *, mirror: Path | None, seed: int, wants_gpu: bool
+        cls,
+        spec: DatasetSpec,
+        model: str,
+        *,
+        mirror: Path | None,
+        seed: int,
+        wants_gpu: bool,
+        has_gpu: bool | None = None,
     ) -> "Source":
         """Read the splits and find the model.
+
+        Args:
+            spec: The dataset's row.
+            model: The backbone as it was asked for.
+            mirror: Local mirror of named datasets.
+            seed: For splits that are cut here.
+            wants_gpu: Whether trainings use one where there is one.
+            has_gpu: Whether there is one; if not given, whether this machine has.
 
         Raises:
             UsageError: If a name is unknown or a file is not what it should be.
@@ -41,5 +56,6 @@ class Source:
         """
         backbone = load_backbone(model)
         splits = describe_splits(spec, mirror=mirror, seed=seed)
-        device = "cuda" if wants_gpu and provenance.gpus() else "cpu"
+        there_is = provenance.gpus() > 0 if has_gpu is None else has_gpu
+        device = "cuda" if wants_gpu and there_is else "cpu"
         return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)

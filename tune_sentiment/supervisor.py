@@ -17,7 +17,9 @@ from tune_sentiment.recorder import Recorder
 
 MAX_LOSSES = 2  # a training that has lost its worker, or taken Ray Tune down, so often is left out
 MAX_FRUITLESS = 3  # runs of Ray Tune that die one after the other without a training that ended
-KILLED = re.compile(r"Selected to kill.*?\bpid=(\d+)")  # in the account of Ray's memory monitor
+# In the account of Ray's memory monitor.
+KILLED = re.compile(r"Selected to kill.*?\bpid=(\d+)")
+KILLED_ON = re.compile(r"on the node \(IP: ([^,)]+)")
 
 
 class Supervisor:
@@ -67,11 +69,16 @@ class Supervisor:
         self.say(f"Ray Tune ended: {reason}")
         self.fruitless = 0 if any(r.ended for r in recorders) else self.fruitless + 1
         killed = {int(found) for found in KILLED.findall(str(cause))}
-        running = [(r, key, pid) for r in recorders for key, pid in r.running.items()]
-        named = [ran for ran in running if ran[2] in killed]
+        on = set(KILLED_ON.findall(str(cause)))
+        running = [(r, key, *where) for r in recorders for key, where in r.running.items()]
+        named = [
+            ran
+            for ran in running
+            if ran[3] in killed and (not on or ran[2] is None or ran[2] in on)
+        ]
         if isinstance(cause, NodeDiedError):
             named, running = [], []  # it says nothing of what ran there
-        for recorder, key, _ in named or running:
+        for recorder, key, *_ in named or running:
             self.losses[recorder.study_id, key] += 1
             if len(running) == 1 and self.losses[recorder.study_id, key] >= MAX_LOSSES:
                 status = "oom" if isinstance(cause, OutOfMemoryError) else "failed"

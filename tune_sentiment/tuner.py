@@ -14,7 +14,7 @@ from tune_sentiment.config import Resources
 from tune_sentiment.course import Course
 from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.ledger import StudyFolder
-from tune_sentiment.nodes import LostNodes
+from tune_sentiment.lost_nodes import LostNodes
 from tune_sentiment.progress import Screen, say
 from tune_sentiment.relay import Relay, StageListeners, StageScheduler
 from tune_sentiment.session import known_nodes
@@ -29,6 +29,7 @@ def run(
     inputs: Inputs,
     resources: Resources,
     on_trained: Callable[[Study, StudyFolder], None] = lambda study, folder: None,
+    look_at_nodes: Callable[[], None] = lambda: None,
 ) -> None:
     """Train all that these studies still miss: trials, and their winners with fresh seeds.
 
@@ -40,6 +41,7 @@ def run(
         inputs: Training and validation.
         resources: What was asked for.
         on_trained: Told of each study that has nothing left to train, between two runs.
+        look_at_nodes: Called every now and then; what it raises ends the run.
     """
     supervisor = Supervisor(say)
     courses = [Course(study, folder, resources, supervisor) for study, folder in work]
@@ -52,10 +54,15 @@ def run(
         if courses:
             timed = courses[:1] if courses[0].is_timed else []
             together = timed or [course for course in courses if not course.is_timed]
-            _run_together(together, inputs, supervisor)
+            _run_together(together, inputs, supervisor, look_at_nodes)
 
 
-def _run_together(courses: Sequence[Course], inputs: Inputs, supervisor: Supervisor) -> None:
+def _run_together(
+    courses: Sequence[Course],
+    inputs: Inputs,
+    supervisor: Supervisor,
+    look_at_nodes: Callable[[], None],
+) -> None:
     """One run of Ray Tune, with the slots of the first study's stage."""
     stage, seconds = courses[0].stage, courses[0].start_clock()
     assert stage is not None
@@ -70,7 +77,7 @@ def _run_together(courses: Sequence[Course], inputs: Inputs, supervisor: Supervi
         is_single=seconds is not None,
     )
     with supervisor.watch(relay.recorders), screen:
-        _fit(relay, inputs, seconds)
+        _fit(relay, inputs, seconds, look_at_nodes)
     if supervisor.has_died:
         gc.collect()  # what the dead run held: its actors and their cores
         for course in courses:
@@ -79,7 +86,9 @@ def _run_together(courses: Sequence[Course], inputs: Inputs, supervisor: Supervi
         courses[0].end_stage()
 
 
-def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
+def _fit(
+    relay: Relay, inputs: Inputs, seconds: float | None, look_at_nodes: Callable[[], None]
+) -> None:
     """One run of Ray Tune; its own files are a cache that nothing reads.
 
     The inputs are made before the first trial takes its cores: a trial that waited for them inside
@@ -89,6 +98,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
         relay: Says what runs.
         inputs: Training and validation.
         seconds: When to stop, with what runs left open.
+        look_at_nodes: Called every now and then.
 
     Raises:
         StartError: If the inputs cannot be made.
@@ -123,7 +133,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
             name="tune",
             storage_path=str((relay.courses[0].folder.path / "ray").resolve()),
             failure_config=tune.FailureConfig(max_failures=MAX_LOSSES - 1),
-            callbacks=[StageListeners(relay)],
+            callbacks=[StageListeners(relay, look_at_nodes)],
             verbose=0,
         ),
     )

@@ -43,6 +43,7 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     script: ClassVar[str] = "run_search.py"
+    prefix: tuple[str, ...] = ()  # what runs the command elsewhere
     epoch_steps: ClassVar[int] = 10  # of 160 training texts in batches of 16
 
     @property
@@ -62,7 +63,9 @@ class Command:
         if "--gpus-per-trial" not in self.arguments:
             fixed += ["--gpus-per-trial", "0"]
         words = ["--method", "full", "--dataset", str(data), "--model", "tiny", *fixed]
-        return [*words, "--results", str(self.results), *self.arguments]
+        if "--results" not in self.arguments:
+            words += ["--results", str(self.results)]
+        return [*words, *self.arguments]
 
     def surroundings(self, faults: dict[str, object]) -> dict[str, str]:
         """What every process of the command finds in its environment."""
@@ -81,7 +84,7 @@ class Command:
     def started(self, faults: dict[str, object]) -> Iterator["subprocess.Popen[str]"]:
         """The command as a person's shell starts it, in a process group of its own."""
         process = subprocess.Popen(
-            [sys.executable, self.script, *self.words],
+            [*self.prefix, sys.executable, self.script, *self.words],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
