@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.command import ROOT, Command, wait_until
+from tests.faults.command import ROOT, SLOW, Command, wait_until
 from tests.faults.machines import Cluster, Namespaces, Processes, why_no_namespaces
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-SLOW: dict[str, object] = {"*": "slow"}
 TRIALS = ("--max-epochs", "3", "--confirm-seeds", "1", "--cpus-per-trial", "1", "--trials", "3")
 WHY_NOT = why_no_namespaces()
 
