@@ -6,16 +6,18 @@ the winner's other runs.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tune_sentiment.config import Resources
 from tune_sentiment.confirm_plan import decide, is_lost, known_runs, screening, winner_runs
+from tune_sentiment.forecast import Forecast
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import Progress, say
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
+from tune_sentiment.records import best_trial
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.searcher import FixedSearch, Search
 from tune_sentiment.slots import Slots
@@ -70,12 +72,21 @@ class Course:
         folder: Its ledger, from which everything is planned.
         resources: What was asked for.
         supervisor: Knows what is to run alone.
+        label: What the study is called beside others; its method if not given.
+        forecast: What it is expected to take; kept when it begins.
     """
 
     def __init__(
-        self, study: Study, folder: StudyFolder, resources: Resources, supervisor: Supervisor
+        self,
+        study: Study,
+        folder: StudyFolder,
+        resources: Resources,
+        supervisor: Supervisor,
+        label: str | None = None,
+        forecast: Forecast | None = None,
     ) -> None:
-        self.study, self.folder = study, folder
+        self.study, self.folder, self.forecast = study, folder, forecast
+        self.label = label or study.config.method
         self.resources, self.supervisor = resources, supervisor
         self.stage: Stage | None = None
         self.is_search_over = False
@@ -117,7 +128,9 @@ class Course:
 
     def begin_stage(self) -> None:
         """Write what the study is before anything of it runs."""
-        open_folder(self.study, self.folder.path.parent)
+        folder = open_folder(self.study, self.folder.path.parent)
+        if self.forecast is not None:
+            folder.write_forecast(self.forecast.as_dict())
 
     def end_stage(self) -> None:
         """Note that nothing more of the present stage will run.
@@ -153,10 +166,11 @@ class Course:
             scheduler=scheduler,
             recorder=recorder,
             progress=self._progress(
-                f"{study.config.method} on {study.source.dataset.name}",
+                "search",
                 len(alone) or missing,
                 study.planned_evaluations,
                 recorder,
+                trials=self.folder.trials(),
             ),
             count=len(alone) or missing,
             # Threads follow from what was asked for, not from what is missing: they change numbers.
@@ -202,14 +216,15 @@ class Course:
             scheduler=None,
             recorder=recorder,
             progress=self._progress(
-                f"{study.config.method}: {what}",
+                what,
                 len(now),
                 max(run.evaluations or study.planned_evaluations for run in now),
                 recorder,
                 noun="run of trial",
             ),
             count=len(now),
-            slots=self._slots(asked, bool(alone)),
+            # Beside many other studies all stages of all have the same slots: none waits for cores.
+            slots=self._slots(study.side_by_side if study.beside else asked, bool(alone)),
             keys=[run.key for run in now],
             is_alone=bool(alone),
         )
@@ -219,15 +234,26 @@ class Course:
         return replace(slots, concurrency=1) if is_alone else slots
 
     def _progress(
-        self, title: str, total: int, evaluations: int, recorder: Recorder, noun: str = "trial"
+        self,
+        stage: str,
+        total: int,
+        evaluations: int,
+        recorder: Recorder,
+        noun: str = "trial",
+        trials: Sequence[Mapping[str, Any]] = (),
     ) -> Progress:
+        metric, mode = self.study.config.metric, self.study.metric.mode
+        best = best_trial(trials, metric, mode)
         return Progress(
-            title=title,
-            method=self.study.config.method,
+            label=self.label,
+            stage=stage,
             total=total,
             evaluations=evaluations,
-            metric=self.study.config.metric,
+            metric=metric,
+            mode=mode,
             searched=list(self.study.space.params) if noun == "trial" else ["seed"],
             noun=noun,
             is_stopped=recorder.is_stopped,
+            before=len(trials),
+            best=None if best is None else best[metric],
         )

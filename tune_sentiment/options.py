@@ -18,6 +18,7 @@ DESCRIPTION = "Search every method's hyperparameters, confirm the winners, print
 EPILOG = f"""examples:
   python run_search.py --method lora --dataset demo --model minilm
   python run_search.py --method all --dataset rotten_tomatoes --trials 32 --confirm-seeds 5
+  python run_search.py --method all --dataset rotten_tomatoes,sst2 --model distilbert,minilm
   python run_search.py --method full --dataset rotten_tomatoes --fix lr=5e-5 --fix batch_size=32
 
 The same command again goes on where it ended; with more --trials it extends the study.
@@ -35,13 +36,13 @@ DEFAULTS = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(
 REPEATABLE = ("--fix", "--text")
 OPTIONS: dict[str, dict[str, Any]] = {
     "--method": {"help": f"{' '.join(METHODS)}, a comma list, or all"},
-    "--dataset": {"help": DATASET_HELP},
+    "--dataset": {"help": f"{DATASET_HELP}, or a comma list"},
     "--preset": {"help": "a lab report's experiments instead of a search; list names them"},
     "--text-column": {"help": "of a file or hub dataset (default: found)"},
     "--label-column": {"help": "of a file or hub dataset (default: found)"},
     "--drop-empty": {"action": "store_true", "help": "leave rows without a text out of files"},
     "--encoding": {"default": Columns.encoding, "help": "of a csv, tsv or jsonl file"},
-    "--model": {"help": "distilbert, minilm, tiny, a hub id or a folder"},
+    "--model": {"help": "distilbert, minilm, tiny, a hub id or a folder, or a comma list"},
     "--metric": {"metavar": "METRIC", "help": " ".join(SEARCHABLE)},
     "--fix": {"action": "append", "metavar": "NAME=VALUE", "help": "pin a hyperparameter"},
     "--space": {
@@ -64,6 +65,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "say what would be done; start and write nothing",
     },
+    "--price-per-hour": {
+        "type": float,
+        "metavar": "PRICE",
+        "help": "of a device (a CPU thread or a GPU); forecast and report say what it costs",
+    },
     "--track": {"help": f"a comma list of {' '.join(TRACKERS)}"},
     "--track-project": {
         "default": PROJECT,
@@ -83,7 +89,7 @@ GROUPS = {
     "--model --metric --fix --space",
     "how much": "--trials --max-epochs --time-budget-minutes --confirm-seeds --train-samples "
     "--max-length --padding --precision --seed",
-    "where": "--results --name --data-dir --dry-run",
+    "where": "--results --name --data-dir --dry-run --price-per-hour",
     "tracking": "--track --track-project --dashboard",
     "hardware": "--gpus-per-trial --cpus-per-trial --concurrency --address",
 }

@@ -1,52 +1,60 @@
-"""Several studies in one run of Ray Tune: an idle slot goes to the first study that has a trial.
+"""Several studies in one run of Ray Tune, with a fair share of slots each.
 
-Processes, and the libraries that they have loaded, pass from one study to the next; no core waits
-for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
+An idle slot goes to the study with the fewest trainings under way, the first of equal ones: each is
+searched as little in parallel as there is work for all (a sampler that has seen how the trials
+before ended proposes better), and what one leaves idle the others take. With fewer slots than
+studies the first ones keep them, so results come study by study; with one slot the studies follow
+one another.
+
+Trainings of different sizes share the run, and processes with the libraries that they have loaded
+pass from one study to the next; no core waits for a study's last trial. Each study keeps a
+searcher, a scheduler and a recorder of its own, and fails by itself.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from ray.tune import Callback
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tune_sentiment.course import Course, Stage
+from tune_sentiment.errors import Escape
+from tune_sentiment.failures import Failures
 from tune_sentiment.metrics import Mode
-from tune_sentiment.progress import Screen
+from tune_sentiment.progress import say
 from tune_sentiment.recorder import Recorder
+from tune_sentiment.screen import LEFT_OUT, TRAINED, Screen
 from tune_sentiment.searcher import OBJECTIVE
-from tune_sentiment.slots import Slots
-from tune_sentiment.supervisor import MAX_LOSSES
-
-LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes, once a worker was lost
-STUDY = "study"  # what a trial's configuration calls the study that it belongs to
+from tune_sentiment.slots import Room
+from tune_sentiment.trainable import CPUS, GPUS, STUDY
 
 
 class Relay(Searcher):
-    """Hands out the proposals of several studies, the first one's first.
+    """Hands out the proposals of several studies.
 
     Args:
         courses: The studies, in their order.
-        slots: What each training gets; a stage that wants others waits for another run.
+        room: What their trainings share.
         mode: ``max`` or ``min``.
         screen: Shows each stage that begins.
         is_single: Whether the run ends with each study's present stage.
+        failures: Takes studies that cannot go on.
     """
 
     def __init__(
         self,
         courses: Sequence[Course],
-        slots: Slots,
+        room: Room,
         *,
         mode: Mode,
         screen: Screen,
         is_single: bool = False,
+        failures: Failures | None = None,
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode=mode)
-        self.courses, self.slots = list(courses), slots
+        self.courses, self.room = list(courses), room
         self.screen, self.is_single = screen, is_single
+        self.failures = failures or Failures(say)
         self.stages: dict[str, Stage] = {}  # the one that runs, by the study's id
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
@@ -59,19 +67,32 @@ class Relay(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
         must_wait = False
-        for course in self.courses:
-            made = self._suggest(course, trial_id)
+        shares = Counter(course.study.id for course in self.running.values())
+        for course in sorted(self.courses, key=lambda course: shares[course.study.id]):
+            made: dict[str, Any] | str | None = Searcher.FINISHED
+            if course.study.id not in self.failures:
+                with self.failures.of(course.study.id):
+                    made = self._suggest(course, trial_id)
             if isinstance(made, dict):
                 self.running[trial_id] = course
-                return {**made, STUDY: course.study.id}
+                slots = self.stages[course.study.id].slots
+                return {**made, STUDY: course.study.id, CPUS: slots.cpus, GPUS: slots.gpus}
             must_wait = must_wait or made is None
+            if made == Searcher.FINISHED:
+                self._note_end(course)
         return None if must_wait else Searcher.FINISHED
+
+    def _note_end(self, course: Course) -> None:
+        if course.study.id in self.failures:
+            self.screen.note(course.label, LEFT_OUT)
+        elif not self.is_single:
+            self.screen.note(course.label, TRAINED)
 
     def _suggest(self, course: Course, trial_id: str) -> dict[str, Any] | str | None:
         while (stage := self._stage(course)) is not None:
-            made = Searcher.FINISHED
+            made: dict[str, Any] | str | None = Searcher.FINISHED
             if stage.begun < stage.count:
-                made = stage.searcher.suggest(trial_id)
+                made = stage.searcher.suggest(trial_id) if self._has_room(course, stage) else None
             if made != Searcher.FINISHED:
                 stage.begun += made is not None
                 return made
@@ -81,133 +102,79 @@ class Relay(Searcher):
             course.end_stage()
         return Searcher.FINISHED
 
+    def _has_room(self, course: Course, stage: Stage) -> bool:
+        """Whether a training of a stage can begin now.
+
+        A suspect runs with nothing beside it, and before all else. What is larger and waits for a
+        node is not overtaken: smaller ones would take each core as it becomes free.
+        """
+        mine = sum(each is course for each in self.running.values())
+        if mine >= stage.slots.concurrency:
+            return False
+        if any(self._is_suspect(each) for each in self.courses):
+            return not self.running and self._is_suspect(course)
+        sizes = [self.stages[each.study.id].slots for each in self.running.values()]
+        if self.room.nodes > 1:
+            waiting = [t for t in self.trials.values() if t.status == "PENDING"]
+            sized = [(each.config[CPUS], each.config[GPUS]) for each in waiting]
+            if any(c > stage.slots.cpus or g > stage.slots.gpus for c, g in sized):
+                return False
+        return self.room.fits(stage.slots, sizes)
+
+    def _is_suspect(self, course: Course) -> bool:
+        """Whether what a study runs next, or runs now, is to run alone."""
+        if course.study.id in self.failures or course.stage is None or not course.stage.is_alone:
+            return False
+        is_begun = self.stages.get(course.study.id) is course.stage
+        return course.stage.begun < course.stage.count or (
+            is_begun and course in self.running.values()
+        )
+
     def _stage(self, course: Course) -> Stage | None:
         known = self.stages.get(course.study.id)
         if self.is_single and known is not None and course.stage is None:
             return None
         stage = course.next_stage()
-        if stage is None or stage.slots != self.slots:
-            return None
-        if stage is not known:
+        if stage is not None and stage is not known:
             course.begin_stage()
             self.stages[course.study.id] = stage
             self.recorders.append(stage.recorder)
             self.screen.show(stage.progress)
         return stage
 
+    def give_up(self, study_id: str, escape: Escape) -> None:
+        """Take out a study whose ledger takes no more; its trials are stopped and stay open.
+
+        Raises:
+            Escape: If it is the disk that takes no more.
+        """
+        cause = escape.__cause__
+        assert isinstance(cause, Exception)
+        try:
+            self.failures.note(study_id, cause)
+        except Exception as error:
+            raise Escape from error
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an evaluation on."""
-        self._searcher(trial_id).on_trial_result(trial_id, result)
+        study_id = self.running[trial_id].study.id
+        if study_id not in self.failures:
+            with self.failures.of(study_id):
+                self.stages[study_id].searcher.on_trial_result(trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Pass on how a trial ended."""
         if trial_id in self.running:
-            self._searcher(trial_id).on_trial_complete(trial_id, result, error)
-            del self.running[trial_id]
+            study_id = self.running.pop(trial_id).study.id
             self.trials.pop(trial_id, None)
-
-    def _searcher(self, trial_id: str) -> Searcher:
-        return self.stages[self.running[trial_id].study.id].searcher
+            if study_id not in self.failures:
+                with self.failures.of(study_id):
+                    self.stages[study_id].searcher.on_trial_complete(trial_id, result, error)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the ledger is the truth."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Read nothing: the ledger is the truth."""
-
-
-class StageScheduler(FIFOScheduler):
-    """Lets each trial's own stage decide when it is ended.
-
-    Args:
-        relay: Knows what runs.
-    """
-
-    def __init__(self, relay: Relay) -> None:
-        super().__init__()
-        self.relay, self.none = relay, FIFOScheduler()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy and never reads it."""
-        return {}
-
-    def _of(self, trial: Any) -> TrialScheduler:
-        return self.relay.stages[trial.config[STUDY]].scheduler or self.none
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Enter a trial."""
-        self.relay.trials[trial.trial_id] = trial
-        self._of(trial).on_trial_add(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Go on or stop."""
-        return str(self._of(trial).on_trial_result(tune_controller, trial, result))
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Forget a trial that ended by itself."""
-        self._of(trial).on_trial_complete(tune_controller, trial, result)
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Forget a trial that failed."""
-        self._of(trial).on_trial_error(tune_controller, trial)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Forget a trial."""
-        self._of(trial).on_trial_remove(tune_controller, trial)
-
-
-def _told(event: str) -> Callable[..., None]:
-    def tell(self: "StageListeners", trial: Any, **info: Any) -> None:
-        stage = self.relay.stages[trial.config[STUDY]]
-        for listener in (stage.recorder, stage.progress):
-            getattr(listener, event)(trial=trial, **info)
-
-    return tell
-
-
-class StageListeners(Callback):
-    """Tells each trial's own stage what happens to it: its recorder first, then who shows it.
-
-    Args:
-        relay: Knows what runs.
-        lost_nodes: Says how many nodes the cluster has lost in its life.
-    """
-
-    def __init__(self, relay: Relay, lost_nodes: Callable[[], int]) -> None:
-        self.relay, self.lost_nodes = relay, lost_nodes
-        self.lost_before = lost_nodes()
-        self.next_look: float | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy and never reads it."""
-        return {}
-
-    on_trial_start = _told("on_trial_start")
-    on_trial_result = _told("on_trial_result")
-    on_trial_complete = _told("on_trial_complete")
-    on_trial_error = _told("on_trial_error")
-    tell_recovered = _told("on_trial_recover")
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Pass on that a trial goes on elsewhere."""
-        self.next_look = time.monotonic()
-        self.tell_recovered(iteration=iteration, trials=trials, trial=trial, **info)
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note trials that Ray gave up without a word: those whose process could not go on.
-
-        A node that was lost is not the failure of what ran there: for each one a trial may lose a
-        worker more. Ray learns of it some time after the worker's loss, so it is asked again.
-        """
-        if self.next_look is not None and time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + LOOK_SECONDS
-            allowed = MAX_LOSSES - 1 + self.lost_nodes() - self.lost_before
-            for trial in self.relay.trials.values():
-                trial.max_failures = allowed
-        for trial_id in list(self.relay.running):
-            trial = self.relay.trials.get(trial_id)
-            if trial is not None and trial.status == "ERROR":
-                self.relay.on_trial_complete(trial_id, error=True)
-                self.on_trial_error(iteration=iteration, trials=trials, trial=trial)

@@ -41,5 +41,10 @@ class Source:
         """
         backbone = load_backbone(model)
         splits = describe_splits(spec, mirror=mirror, seed=seed)
-        device = "cuda" if wants_gpu and provenance.gpus() else "cpu"
+        device = device_for(wants_gpu)
         return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)
+
+
+def device_for(wants_gpu: bool) -> str:
+    """Where trainings run: on a GPU where one is wanted and there."""
+    return "cuda" if wants_gpu and provenance.gpus() else "cpu"
