@@ -222,7 +222,7 @@ def show(
         print(f"error: {failures.told(name)}", file=sys.stderr)
     print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
     compared = [{side.method for side in group} for group in groups.values()]
-    print(f"Next: {next_step(args, set.intersection(*compared) if compared else set())}")
+    print(f"Next: {next_step(args, compared)}")
     return 1 if without or failures.errors else 0
 
 

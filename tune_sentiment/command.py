@@ -67,13 +67,19 @@ def search(
         held.enter_context(ray_session(resources))
         inputs = _inputs(able, failures)
         able = [(study, folder) for study, folder in able if study.id not in failures]
+
+        def finish(study: Study, folder: StudyFolder) -> None:
+            if study.config.confirm_seeds:
+                say(f"{study.id}: the test split and the winner's model")
+            confirm.finish(inputs[study.comparison], study, folder)
+
         with _disk_errors(results):
             forecasts = announce(able, inputs, resources, failures, price_per_hour)
             tuner.run(
                 able,
                 lambda study: inputs[study.comparison],
                 resources,
-                lambda study, folder: confirm.finish(inputs[study.comparison], study, folder),
+                finish,
                 failures,
                 forecasts,
             )

@@ -6,7 +6,7 @@ the winner's other runs.
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -170,7 +170,6 @@ class Course:
                 len(alone) or missing,
                 study.planned_evaluations,
                 recorder,
-                trials=self.folder.trials(),
             ),
             count=len(alone) or missing,
             # Threads follow from what was asked for, not from what is missing: they change numbers.
@@ -240,9 +239,9 @@ class Course:
         evaluations: int,
         recorder: Recorder,
         noun: str = "trial",
-        trials: Sequence[Mapping[str, Any]] = (),
     ) -> Progress:
         metric, mode = self.study.config.metric, self.study.metric.mode
+        trials = self.folder.trials()
         best = best_trial(trials, metric, mode)
         return Progress(
             label=self.label,

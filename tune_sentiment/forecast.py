@@ -1,27 +1,33 @@
 """What a study is expected to take, before it starts: trials, evaluations, device-time, storage.
 
-What early stopping saves follows from ASHA's rungs alone. It is assumed that trials reach a rung in
-an order that says nothing of their scores: a sampler that learns proposes better ones later, of
-which more go on, and a search whose first trials are its best saves more.
+What early stopping saves is found by playing ASHA, with the study's own rungs, on trials that come
+one after the other with scores in random order, the same order at every rung. A sampler that learns
+proposes better trials later, of which more go on; a search whose first trials are its best, or
+whose order changes from rung to rung, saves more.
 """
 
-import math
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration
-from tune_sentiment.preflight import needed_bytes
+from tune_sentiment.preflight import checkpoint_bytes, run_bytes, winner_bytes
+from tune_sentiment.progress import duration
 from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
 
 RECORD_BYTES, LINE_BYTES = 2_000, 1_000  # of a training's record, and of each evaluation's line
 ROW_BYTES, PROBABILITY_BYTES = 32, 8  # of a prediction, and of each class in it
+PLAYED = 2_000  # trials that ASHA is played on, in searches of the study's length
+LEAST_PLAYED = 20  # searches
 ASSUMED = (
-    "early stopping: assumed that trials reach ASHA's rungs in an order that says nothing of "
-    "their scores; confirmation runs are counted to their last epoch"
+    "early stopping: assumed that trials come in random order of their scores, the same at each of "
+    "ASHA's rungs; confirmation runs are counted to their last epoch"
 )
 NOT_CALIBRATED = "not forecast: nothing to calibrate before the features are there"
 
@@ -39,7 +45,8 @@ class Forecast:
         device: ``cpu`` or ``cuda``.
         device_seconds: For the expected evaluations; ``None`` where no calibration was made.
         kept_bytes: What stays: winner, predictions, records.
-        peak_bytes: What checkpoints and confirmation runs take beside that at the most.
+        run_bytes: What confirmation runs take beside that, until the winner is exported.
+        checkpoint_bytes: What states of trainings under way take at the most.
         price_per_hour: Of a device; ``None`` where none was given.
     """
 
@@ -51,7 +58,8 @@ class Forecast:
     device: str
     device_seconds: float | None
     kept_bytes: int
-    peak_bytes: int
+    run_bytes: int
+    checkpoint_bytes: int
     price_per_hour: float | None = None
 
     @property
@@ -71,37 +79,40 @@ class Forecast:
         return asdict(self)
 
 
-def survivors(arriving: float, factor: int) -> float:
-    """Trials expected to go on from a rung, of those that arrive one after the other.
-
-    One goes on whose score is not below the ``1 - 1 / factor`` quantile of those before it. For
-    scores in random order that has probability ``(m - p) / (m + 1)`` after ``m`` others, with
-    ``p = (1 - 1 / factor) * (m - 1)`` the quantile's place among them. The first one always does.
-    """
-    whole = math.floor(arriving)
-    chances = [1.0]
-    for before in range(1, whole + 1):
-        place = (1 - 1 / factor) * (before - 1)
-        chances.append((before - place) / (before + 1))
-    return sum(chances[:whole]) + (arriving - whole) * chances[whole]
-
-
-def expected_evaluations(trials: int, planned: int, settings: Mapping[str, int] | None) -> float:
+def expected_evaluations(
+    trials: int, planned: int, settings: Mapping[str, int] | None, done: int = 0
+) -> float:
     """Evaluations of so many trials with what ASHA is expected to stop.
 
     Args:
         trials: How many there are.
         planned: Evaluations of one that is not stopped.
         settings: ASHA's; ``None`` where nothing is stopped early.
+        done: Those of them that have ended before, and are not counted.
     """
-    if settings is None:
-        return float(trials * planned)
-    factor, rung = settings["reduction_factor"], settings["grace_period"]
-    total, going_on, reached = 0.0, float(trials), 0
-    while rung < settings["max_t"]:
-        total += going_on * (rung - reached)
-        going_on, reached, rung = survivors(going_on, factor), rung, rung * factor
-    return total + going_on * (planned - reached)
+    if settings is None or trials <= done:
+        return float(max(0, trials - done) * planned)
+    return _played(trials, planned, tuple(sorted(settings.items())), done)
+
+
+@cache
+def _played(trials: int, planned: int, settings: tuple[tuple[str, int], ...], done: int) -> float:
+    from tune_sentiment.scheduler import Asha
+
+    drawn, count = random.Random(0), 0
+    searches = max(LEAST_PLAYED, PLAYED // trials)
+    for _ in range(searches):
+        asha = Asha(mode="max", settings=dict(settings))
+        for number in range(trials):
+            score = drawn.random()
+            trial = SimpleNamespace(config={"key": number})
+            asha.on_trial_add(None, trial)
+            for evaluation in range(1, planned + 1):
+                count += number >= done
+                report = {"evaluation": evaluation, "objective": score, "status": "running"}
+                if asha.on_trial_result(None, trial, report) == "STOP":
+                    break
+    return count / searches
 
 
 def forecast(
@@ -128,9 +139,7 @@ def forecast(
     trials, planned = max(0, study.num_trials - done), study.planned_evaluations
     runs = confirmation_runs(study) if confirmations is None else confirmations
     settings = study.scheduler()
-    searching = expected_evaluations(done + trials, planned, settings)
-    searching -= expected_evaluations(done, planned, settings)
-    expected = searching + runs * planned
+    expected = expected_evaluations(done + trials, planned, settings, done) + runs * planned
     devices = slots.gpus or float(slots.cpus)
     seconds = None
     if measured is not None:
@@ -147,7 +156,8 @@ def forecast(
         device="cuda" if slots.gpus else "cpu",
         device_seconds=seconds,
         kept_bytes=kept,
-        peak_bytes=needed_bytes(study, resources),
+        run_bytes=run_bytes(study),
+        checkpoint_bytes=checkpoint_bytes(study, resources),
         price_per_hour=price_per_hour,
     )
 
@@ -167,7 +177,7 @@ def kept_bytes(study: Study, runs: int) -> int:
     rows = sum(study.source.splits[name].rows for name in ("validation", "test"))
     row = ROW_BYTES + PROBABILITY_BYTES * len(study.source.dataset.classes)
     scored = min(runs, study.config.confirm_seeds)
-    return study.source.backbone.weights_bytes + scored * rows * row
+    return winner_bytes(study) + scored * rows * row
 
 
 def lines(made: Forecast) -> list[tuple[str, str]]:
@@ -176,8 +186,7 @@ def lines(made: Forecast) -> list[tuple[str, str]]:
     shown = f"{most} at most, about {few} with early stopping ({100 * made.saved:.0f} % saved)"
     found = [("evaluations", shown if made.saved > 0 else most)]
     found.append(("device-time", device_time(made.device_seconds, made.device)))
-    kept, peak = made.kept_bytes / 1e6, made.peak_bytes / 1e6
-    found.append(("storage", f"{kept:,.0f} MB kept, at most {peak:,.0f} MB more on the way"))
+    found.append(("storage", _storage([made])))
     if made.price_per_hour is not None:
         price = f"at {made.price_per_hour:g} an hour"
         cost = "not known" if made.cost is None else f"about {made.cost:,.2f}"
@@ -193,25 +202,40 @@ def device_time(seconds: float | None, device: str) -> str:
     return f"{seconds / 3600:,.3g} {kind}-hours"
 
 
-def total(made: Iterable[Forecast]) -> list[str]:
-    """What all studies of a command take together, line by line."""
+def _storage(made: Sequence[Forecast]) -> str:
+    """What studies keep, and what they take beside it: they share the slots, so one's states."""
+    kept = sum(each.kept_bytes for each in made)
+    states = max(each.checkpoint_bytes for each in made)
+    passing = states + sum(each.run_bytes for each in made)
+    return f"{kept / 1e6:,.0f} MB kept, at most {passing / 1e6:,.0f} MB more on the way"
+
+
+def total(made: Iterable[Forecast], cores: int) -> list[str]:
+    """What all studies of a command take together, line by line.
+
+    Args:
+        made: Their forecasts.
+        cores: Of this machine.
+    """
     found = list(made)
     known = [each for each in found if each.device_seconds is not None]
     by_device = {
         device: sum(e.device_seconds or 0.0 for e in known if e.device == device)
         for device in dict.fromkeys(each.device for each in known)
     }
-    spent = " + ".join(device_time(seconds, device) for device, seconds in by_device.items())
+    parts = [device_time(seconds, device) for device, seconds in by_device.items()]
+    if seconds := by_device.get("cpu"):
+        parts.append(f"about {duration(seconds / cores)} of this machine's {cores} cores")
+    spent = ", ".join(parts)
     without = len(found) - len(known)
     some = f"; {without} without a calibration" if without else ""
     most = sum(each.evaluations for each in found)
     few = sum(each.expected_evaluations for each in found)
-    kept, peak = (sum(getattr(e, f"{n}_bytes") for e in found) / 1e6 for n in ("kept", "peak"))
     rows = [
         ("trials", f"{sum(e.trials for e in found):,} to run"),
         ("evaluations", f"{most:,} at most, about {few:,.0f} with early stopping"),
         ("device-time", f"{spent or 'not forecast'}{some}"),
-        ("storage", f"{kept:,.0f} MB kept, at most {peak:,.0f} MB more on the way"),
+        ("storage", _storage(found)),
     ]
     if (price := found[0].price_per_hour) is not None:
         cost = sum(each.cost or 0.0 for each in known)

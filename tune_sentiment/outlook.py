@@ -18,6 +18,7 @@ from tune_sentiment.forecast import Forecast, forecast, lines, total
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import say
 from tune_sentiment.provenance import cores
+from tune_sentiment.screen import FEW
 from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study
 
@@ -71,6 +72,9 @@ def announce(
             made[study.id] = forecast(
                 study, measured, slots, resources, price_per_hour=price_per_hour
             )
+    if len(made) > FEW:
+        for line in total(made.values(), cores()):
+            say(line)
     return made
 
 
@@ -145,7 +149,7 @@ def describe(
         text += [f"  forecast     {time}"] * bool(time)
         text += [f"  {name:<12} {shown}" for name, shown in lines(expected)]
         blocks.append("\n".join(text))
-    return "\n\n".join([*blocks, *(["\n".join(total(made))] if len(made) > 1 else [])])
+    return "\n\n".join([*blocks, *(["\n".join(total(made, cores()))] if len(made) > 1 else [])])
 
 
 def _dry_forecast(

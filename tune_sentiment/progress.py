@@ -66,7 +66,7 @@ class Progress:
         searched: Hyperparameters to show; ``seed`` shows the training's seed.
         noun: What one training is called, ``trial`` or ``run``.
         is_stopped: Whether the scheduler ended the training with a key.
-        before: Trainings that ended in earlier sessions.
+        before: Trials of the study that had ended before.
         best: The best of the searched metric in those.
         console: Where to write; standard error if not given.
     """
@@ -99,6 +99,11 @@ class Progress:
     def title(self) -> str:
         """Stands above the table."""
         return f"{self.label}: {self.stage}"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether trials are run, and not confirmations of them."""
+        return self.noun == "trial"
 
     @property
     def ended(self) -> int:
@@ -140,7 +145,7 @@ class Progress:
         row = self.rows[trial.config["key"]]
         row.evaluation, row.status = result["evaluation"], result["status"]
         row.objective = result["objective"]
-        if row.is_scored and row.objective is not None:
+        if self.is_search and row.is_scored and row.objective is not None:
             known = row.objective if self.best is None else self.best
             self.best = self.better(known, row.objective)
 

@@ -93,12 +93,13 @@ class Screen:
         trainings = sum(len(s.rows) - s.ended for s in self.shown if s.label in under_way)
         parts = [f"{len(self.states)} studies", f"{len(under_way)} under way"]
         parts += [f"{self._count(s)} {s}" for s in (WAITING, TRAINED, LEFT_OUT) if self._count(s)]
-        parts += [f"{trainings} trainings now", duration(time.monotonic() - self.started)]
+        parts += [f"{trainings} training{'' if trainings == 1 else 's'} now"]
+        parts += [duration(time.monotonic() - self.started)]
         metrics = sorted({stage.metric for stage in self.stages.values()})
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("study", no_wrap=True)
         table.add_column("stage", no_wrap=True)
-        for heading in ("ended", "now", f"best {' '.join(metrics)}".strip(), "left"):
+        for heading in ("trials", "now", f"best {' '.join(metrics)}".strip(), "left"):
             table.add_column(heading, no_wrap=True, justify="right")
         shown = self._fitting(under_way)
         for name in shown:
@@ -119,10 +120,14 @@ class Screen:
         if stage is None:
             return [name, Text(state, style=SHADES.get(state, "")), "", "", "", ""]
         now, left = len(stage.rows) - stage.ended, stage.seconds_left
+        trials = stage.before + (stage.ended if stage.is_search else 0)
+        asked = stage.before + (stage.total if stage.is_search else 0)
+        if is_under_way and not stage.is_search:
+            state += f", {stage.ended} of {stage.total}"
         return [
             name,
             Text(state, style=SHADES.get(state, "cyan")),
-            f"{stage.before + stage.ended}/{stage.before + stage.total}",
+            f"{trials}/{asked}",
             str(now) if is_under_way else "",
             "-" if stage.best is None else f"{stage.best:.3f}",
             "" if not is_under_way else "-" if left is None else duration(left),
