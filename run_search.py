@@ -15,6 +15,7 @@ from tune_sentiment.cost import check_price
 from tune_sentiment.data import mirror_folder
 from tune_sentiment.environment import set_environment, stay_on_this_machine
 from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by, unknown
+from tune_sentiment.failures import Failures
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
@@ -22,11 +23,11 @@ from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
 from tune_sentiment.paths import exists, is_folder, user_path
+from tune_sentiment.progress import say
 from tune_sentiment.signals import exit_code, listen
 from tune_sentiment.trackers import chosen_trackers
 
 if TYPE_CHECKING:
-    from tune_sentiment.failures import Failures
     from tune_sentiment.preset import Preset
     from tune_sentiment.space import SearchSpace
     from tune_sentiment.study import Study
@@ -189,7 +190,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def show(
-    args: argparse.Namespace, studies: "Sequence[Study]", results: Path, failures: "Failures"
+    args: argparse.Namespace,
+    studies: "Sequence[Study]",
+    results: Path,
+    failures: Failures | None = None,
 ) -> int:
     """Print each comparison and what to do next; write them into their winners' cards."""
     from analysis.load import by_comparison, load_studies
@@ -218,12 +222,14 @@ def show(
         print(f"{beside_each_other(loaded)}\n")
     winners = {s.description["id"] for s in loaded if s.winner is not None}
     without = [study.id for study in studies if study.id not in winners]
-    for name in [*failures.errors, *(name for name in without if name not in failures)]:
+    failures = failures or Failures(say)
+    failed = list(dict.fromkeys([*failures.errors, *without]))
+    for name in failed:
         print(f"error: {failures.told(name)}", file=sys.stderr)
     print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
     compared = [{side.method for side in group} for group in groups.values()]
     print(f"Next: {next_step(args, compared)}")
-    return 1 if without or failures.errors else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
