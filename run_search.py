@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         methods=methods,
         spaces=spaces,
         fixed=fixed,
-        has_baseline=lambda baseline: _is_in_ledger(baseline, results),
+        with_baseline=partial(_with_baseline, results, args.confirm_seeds > 0),
     )
     studies = grid.preset_studies(preset) if preset else grid.studies()
     return studies, resources, results
@@ -137,16 +138,17 @@ def _preset(args: argparse.Namespace) -> "Preset | None":
     return preset
 
 
-def _is_in_ledger(baseline: "Study", results: Path) -> bool:
+def _with_baseline(results: Path, is_scored: bool) -> set[str]:
+    """Comparisons whose baseline has a winner in its ledger, and a test score where one is due."""
     from analysis.load import load_studies
 
-    return any(
-        loaded.method == BASELINE
-        and loaded.description["comparison"] == baseline.comparison
-        and loaded.winner is not None
-        and (loaded.test_scores or baseline.config.confirm_seeds == 0)
+    return {
+        str(loaded.description["comparison"])
         for loaded in load_studies([results])
-    )
+        if loaded.method == BASELINE
+        and loaded.winner is not None
+        and (loaded.test_scores or not is_scored)
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

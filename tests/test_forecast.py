@@ -1,5 +1,6 @@
 """What a study is expected to take: early stopping and a whole forecast, worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_forecast_is_what_a_hand_works_out(studies: dict[str, Study]) -> None:
     weights = studies["full"].source.backbone.weights_bytes
     predictions = 2 * 400 * (32 + 2 * 8)
     assert made.kept_bytes == weights + predictions + 4 * 2_000 + round(expected) * 1_000
+
+
+def test_a_time_budget_bounds_the_search_and_not_the_confirmation(
+    studies: dict[str, Study],
+) -> None:
+    timed = replace(studies["full"].config, time_budget_minutes=0.01)
+    study = replace(studies["full"], config=timed)
+    measured, slots = Calibration(train=1.0, evaluate=0.0), Slots(2, 3, 0.0)
+    made = forecast(study, measured, slots, CPU, confirmations=1)
+    assert made.device_seconds == pytest.approx((0.01 * 60 * 2 + 3 * 800) * 3)
 
 
 def test_the_rest_of_a_study_is_what_its_end_takes_beside_its_beginning(

@@ -6,6 +6,7 @@ proposes better trials later, of which more go on; a search whose first trials a
 whose order changes from rung to rung, saves more.
 """
 
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -139,13 +140,16 @@ def forecast(
     trials, planned = max(0, study.num_trials - done), study.planned_evaluations
     runs = confirmation_runs(study) if confirmations is None else confirmations
     settings = study.scheduler()
-    expected = expected_evaluations(done + trials, planned, settings, done) + runs * planned
+    searching = expected_evaluations(done + trials, planned, settings, done)
+    expected = searching + runs * planned
     devices = slots.gpus or float(slots.cpus)
     seconds = None
     if measured is not None:
         each = study.num_train * measured.train / study.plan["evaluations_per_epoch"]
         each += study.source.splits["validation"].rows * measured.evaluate
-        seconds = expected * each * devices
+        minutes = study.config.time_budget_minutes
+        budget = math.inf if minutes is None else 60 * minutes * slots.concurrency
+        seconds = (min(searching * each, budget) + runs * planned * each) * devices
     kept = kept_bytes(study, runs) + trials * RECORD_BYTES + round(expected) * LINE_BYTES
     return Forecast(
         trials=trials,

@@ -1,7 +1,8 @@
 """The studies of a command: every method on every dataset with every model, or a preset's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.config import StudyConfig
@@ -42,7 +43,7 @@ class Grid:
         methods: What is searched.
         spaces: Every method's space.
         fixed: Each method's pinned values.
-        has_baseline: Whether a baseline's ledger is there and complete.
+        with_baseline: Says which comparisons have a complete baseline in their ledgers.
     """
 
     places: Sequence[Place]
@@ -50,7 +51,11 @@ class Grid:
     methods: Sequence[str]
     spaces: "Mapping[str, SearchSpace]"
     fixed: Mapping[str, Mapping[str, Any]]
-    has_baseline: Callable[[Study], bool]
+    with_baseline: Callable[[], Collection[str]]
+
+    @cached_property
+    def _done(self) -> Collection[str]:
+        return self.with_baseline()
 
     def studies(self) -> list[Study]:
         """Every study, comparison by comparison; the baseline first where there is none yet.
@@ -91,7 +96,7 @@ class Grid:
         if BASELINE in self.methods or metric_named(self.asked["metric"]).needs_probabilities:
             return found
         baseline = study(BASELINE)
-        return found if self.has_baseline(baseline) else [baseline, *found]
+        return found if baseline.comparison in self._done else [baseline, *found]
 
     def _config(self, place: Place, **more: Any) -> StudyConfig:
         return StudyConfig(**{**self.asked, "dataset": place.dataset, "model": place.model, **more})

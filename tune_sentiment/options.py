@@ -34,15 +34,16 @@ DATASET_HELP = (
 
 DEFAULTS = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
 REPEATABLE = ("--fix", "--text")
+LISTED = ("--dataset", "--model")  # of which a search takes several
 OPTIONS: dict[str, dict[str, Any]] = {
     "--method": {"help": f"{' '.join(METHODS)}, a comma list, or all"},
-    "--dataset": {"help": f"{DATASET_HELP}, or a comma list"},
+    "--dataset": {"help": DATASET_HELP},
     "--preset": {"help": "a lab report's experiments instead of a search; list names them"},
     "--text-column": {"help": "of a file or hub dataset (default: found)"},
     "--label-column": {"help": "of a file or hub dataset (default: found)"},
     "--drop-empty": {"action": "store_true", "help": "leave rows without a text out of files"},
     "--encoding": {"default": Columns.encoding, "help": "of a csv, tsv or jsonl file"},
-    "--model": {"help": "distilbert, minilm, tiny, a hub id or a folder, or a comma list"},
+    "--model": {"help": "distilbert, minilm, tiny, a hub id or a folder"},
     "--metric": {"metavar": "METRIC", "help": " ".join(SEARCHABLE)},
     "--fix": {"action": "append", "metavar": "NAME=VALUE", "help": "pin a hyperparameter"},
     "--space": {
@@ -149,7 +150,8 @@ def build_parser() -> Parser:
     for title, flags in GROUPS.items():
         group = parser.add_argument_group(title)
         for flag in flags.split():
-            add_option(group, flag)
+            more = {"help": f"{OPTIONS[flag]['help']}; or a comma list"} if flag in LISTED else {}
+            add_option(group, flag, **more)
     return parser
 
 
