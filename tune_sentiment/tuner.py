@@ -57,6 +57,8 @@ def run(
     supervisor, names = Supervisor(say), labels([study for study, _ in work])
     courses = []
     for study, folder in work:
+        if study.id in failures:
+            continue
         with failures.of(study.id), reading(folder.path):
             name, expected = names[study.id], forecasts.get(study.id)
             courses.append(Course(study, folder, resources, supervisor, name, expected))
@@ -64,10 +66,12 @@ def run(
         ready = []
         for course in courses:
             with failures.of(course.study.id):
-                if course.next_stage():
-                    ready.append(course)
-                else:
+                with reading(course.folder.path):
+                    stage = course.next_stage()
+                if stage is None:
                     on_trained(course.study, course.folder)
+                else:
+                    ready.append(course)
         if ready:
             timed = ready[:1] if ready[0].is_timed else []
             together = timed or [course for course in ready if not course.is_timed]
