@@ -10,6 +10,7 @@ import pytest
 from ray.tune.search import Searcher
 from rich.console import Console
 
+from tune_sentiment import relay as relays
 from tune_sentiment.course import Stage
 from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.failures import Failures
@@ -65,7 +66,7 @@ class Course:
     """A study with these stages, one after the other."""
 
     def __init__(self, name: str, *stages: Stage) -> None:
-        self.study, self.label = SimpleNamespace(id=name), name
+        self.study, self.label = SimpleNamespace(id=name, comparison=name.split()[0]), name
         self.stages, self.stage = list(stages), None if not stages else stages[0]
         self.begun = 0
 
@@ -182,6 +183,46 @@ def test_a_suspect_runs_before_all_else_and_with_nothing_beside_it() -> None:
     assert asked(made, "1", "2") == [("b", "s"), None]
     made.on_trial_complete("1")
     assert asked(made, "2", "3") == [("a", "0"), ("b", "1")]
+
+
+def test_a_comparison_that_is_trained_does_not_wait_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def grid() -> Relay:
+        courses = [Course(name, stage(name)) for name in ("a svm", "a lora", "b svm", "b lora")]
+        return relay(*courses, room=Room(cpus=3, gpus=0, memory=8e9))
+
+    def after(made: Relay, *ended: str) -> tuple[list[Any], str]:
+        trial = SimpleNamespace(config=configs["3"], last_result=None)
+        for each in ended:
+            made.on_trial_complete(each)
+        return asked(made, "4"), StageScheduler(made).on_trial_result(None, trial, {})
+
+    for seconds, expected in (
+        (600.0, ([("b lora", "b lora")], "CONTINUE")),
+        (0.0, ([Searcher.FINISHED], "STOP")),
+    ):
+        monkeypatch.setattr(relays, "PAUSE_SECONDS", seconds)
+        made = grid()
+        configs = {name: made.suggest(name) for name in ("1", "2", "3")}
+        assert [config["study"] for config in configs.values()] == ["a svm", "a lora", "b svm"]
+        made.on_trial_complete("1")
+        assert asked(made, "x") == [("b lora", "b lora")]
+        assert not made.is_pausing  # one of its studies is under way
+        made = grid()
+        configs = {name: made.suggest(name) for name in ("1", "2", "3")}
+        assert after(made, "1", "2") == expected
+        assert made.is_pausing == (seconds == 0)
+
+
+def test_a_comparison_of_failures_pauses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relays, "PAUSE_SECONDS", 0.0)
+    torn = stage("t")
+    torn.searcher = Torn("t")
+    made = relay(Course("a svm", torn), Course("b svm", stage("0")))
+    made.failures = Failures(lambda line: None)
+    assert asked(made, "1", "2") == [("b svm", "0"), None]
+    assert not made.is_pausing
 
 
 class Torn(Runs):

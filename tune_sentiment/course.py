@@ -147,7 +147,9 @@ class Course:
         is_cut_off = any(trial.status is None for trial in self.folder.history())
         if stage.searcher.is_exhausted and not is_cut_off:
             self.folder.mark_exhausted()
-            say("the search finds no configuration that it has not tried; it is complete")
+            say(
+                f"{self.label}: no configuration is left that was not tried; its search is complete"
+            )
 
     def _search(self) -> Stage | None:
         """What is missing of the trials; those that an earlier session left open go on first."""

@@ -40,7 +40,7 @@ class StageScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Go on or stop."""
-        if trial.config[STUDY] in self.relay.failures:
+        if self.relay.is_pausing or trial.config[STUDY] in self.relay.failures:
             return str(TrialScheduler.STOP)
         return str(self._of(trial).on_trial_result(tune_controller, trial, result))
 

@@ -159,7 +159,8 @@ class Progress:
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Say that a training lost its worker and goes on in another one."""
         number = trial.config["number"]
-        self.say(f"{self.noun} {number} lost its worker and goes on from its last checkpoint")
+        what = f"{self.label}: {self.noun} {number}"
+        self.say(f"{what} lost its worker and goes on from its last checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Show a training that failed."""

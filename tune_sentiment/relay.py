@@ -11,6 +11,7 @@ pass from one study to the next; no core waits for a study's last trial. Each st
 searcher, a scheduler and a recorder of its own, and fails by itself.
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,8 @@ from tune_sentiment.screen import LEFT_OUT, TRAINED, Screen
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Room
 from tune_sentiment.trainable import CPUS, GPUS, STUDY
+
+PAUSE_SECONDS = 600.0  # of a run, after which a comparison that is trained is not kept waiting
 
 
 class Relay(Searcher):
@@ -59,6 +62,9 @@ class Relay(Searcher):
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
         self.trials: dict[str, Any] = {}  # Ray's own, as soon as it has made them
+        self.over: set[str] = set()  # studies with nothing left to train
+        self.is_pausing = False
+        self.started = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -66,6 +72,8 @@ class Relay(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
+        if self.is_pausing:
+            return Searcher.FINISHED
         must_wait = False
         shares = Counter(course.study.id for course in self.running.values())
         for course in sorted(self.courses, key=lambda course: shares[course.study.id]):
@@ -80,13 +88,29 @@ class Relay(Searcher):
             must_wait = must_wait or made is None
             if made == Searcher.FINISHED:
                 self._note_end(course)
+                if self.is_pausing:
+                    return Searcher.FINISHED
         return None if must_wait else Searcher.FINISHED
 
     def _note_end(self, course: Course) -> None:
-        if course.study.id in self.failures:
-            self.screen.note(course.label, LEFT_OUT)
-        elif not self.is_single:
-            self.screen.note(course.label, TRAINED)
+        is_out = course.study.id in self.failures
+        if course.study.id in self.over or (self.is_single and not is_out):
+            return
+        self.over.add(course.study.id)
+        self.screen.note(course.label, LEFT_OUT if is_out else TRAINED)
+        self.is_pausing = self._is_time_to_finish(course)
+
+    def _is_time_to_finish(self, course: Course) -> bool:
+        """Whether a comparison is trained, others are not, and the run has lasted for a while.
+
+        The run then ends at the next evaluation of each trial, which stays open and goes on in the
+        next run: test scores and winners come comparison by comparison, for little work again.
+        """
+        beside = [each for each in self.courses if each.study.comparison == course.study.comparison]
+        ids = {each.study.id for each in beside}
+        is_trained = ids <= self.over and any(name not in self.failures for name in ids)
+        is_late = time.monotonic() - self.started >= PAUSE_SECONDS
+        return is_trained and is_late and len(self.over) < len(self.courses)
 
     def _suggest(self, course: Course, trial_id: str) -> dict[str, Any] | str | None:
         while (stage := self._stage(course)) is not None:

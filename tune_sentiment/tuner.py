@@ -99,8 +99,8 @@ def _run_together(
     )
     with supervisor.watch(relay.recorders), screen:
         _fit(relay, jobs, seconds)
-    if supervisor.has_died:
-        gc.collect()  # what the dead run held: its actors and their cores
+    if supervisor.has_died or relay.is_pausing:
+        gc.collect()  # what the run held: its actors and their cores
         for course in courses:
             with failures.of(course.study.id), reading(course.folder.path):
                 course.plan_again()
