@@ -164,6 +164,17 @@ def test_stages_of_other_sizes_share_a_run() -> None:
     assert asked(made, "5") == [None]
 
 
+def test_a_stage_without_room_has_not_begun() -> None:
+    waiting = Course("b", stage("0"))
+    made = relay(Course("wide", stage("w", slots=ONE)), waiting)
+    assert asked(made, "1", "2") == [("wide", "w"), None]
+    assert waiting.begun == 0
+    assert made.screen.states["b"] == "waiting"
+    made.on_trial_complete("1")
+    assert asked(made, "3") == [("b", "0")]
+    assert waiting.begun == 1
+
+
 def test_a_training_that_waits_for_a_node_is_not_overtaken_by_smaller_ones() -> None:
     two_nodes = Room(cpus=6, gpus=0, memory=8e9, nodes=2)
     made = relay(

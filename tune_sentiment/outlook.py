@@ -4,6 +4,7 @@ A neural study is calibrated with its start configuration: a few steps, then thr
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def announce(
             setup, params = trial_setup(study, slots), typical_params(study)
             tokens = inputs[study.comparison].train.tokens
             asked[study.id] = remotely(calibrate, slots, setup, params, study.config.seed, tokens)
-    made = {}
+    made, rest = {}, []
     for study, folder in work:
         if study.id in failures:
             continue
@@ -69,11 +70,13 @@ def announce(
             if measured is not None:
                 why = _time(study, measured, trials, confirmations, slots.concurrency)
             say(f"{study.id}: {_rest(trials, folder)}, {why}")
-            made[study.id] = forecast(
-                study, measured, slots, resources, price_per_hour=price_per_hour
+            of_this = partial(
+                forecast, study, measured, slots, resources, price_per_hour=price_per_hour
             )
-    if len(made) > FEW:
-        for line in total(made.values(), cores()):
+            made[study.id] = of_this()
+            rest.append(of_this(done=study.num_trials - trials, confirmations=confirmations))
+    if len(rest) > FEW:
+        for line in total(rest, cores()):
             say(line)
     return made
 

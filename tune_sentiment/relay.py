@@ -116,7 +116,10 @@ class Relay(Searcher):
         while (stage := self._stage(course)) is not None:
             made: dict[str, Any] | str | None = Searcher.FINISHED
             if stage.begun < stage.count:
-                made = stage.searcher.suggest(trial_id) if self._has_room(course, stage) else None
+                if not self._has_room(course, stage):
+                    return None
+                self._begin(course, stage)
+                made = stage.searcher.suggest(trial_id)
             if made != Searcher.FINISHED:
                 stage.begun += made is not None
                 return made
@@ -158,13 +161,15 @@ class Relay(Searcher):
         known = self.stages.get(course.study.id)
         if self.is_single and known is not None and course.stage is None:
             return None
-        stage = course.next_stage()
-        if stage is not None and stage is not known:
+        return course.next_stage()
+
+    def _begin(self, course: Course, stage: Stage) -> None:
+        """Note a stage whose first training is about to begin."""
+        if stage is not self.stages.get(course.study.id):
             course.begin_stage()
             self.stages[course.study.id] = stage
             self.recorders.append(stage.recorder)
             self.screen.show(stage.progress)
-        return stage
 
     def give_up(self, study_id: str, escape: Escape) -> None:
         """Take out a study whose ledger takes no more; its trials are stopped and stay open.
