@@ -8,7 +8,7 @@ import pytest
 
 from tune_sentiment import command
 from tune_sentiment.config import Resources
-from tune_sentiment.errors import StartError
+from tune_sentiment.errors import StartError, TuneSentimentError
 from tune_sentiment.failures import Failures, reading
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
@@ -39,8 +39,9 @@ def test_what_is_no_error_of_ours_keeps_its_traceback() -> None:
         _ = {}["key"]
     assert "Traceback" in said[0]
     assert said[1] == "a is left out: KeyError: 'key'"
-    with pytest.raises(StartError, match="KeyError: 'key'"):
+    with pytest.raises(TuneSentimentError, match="KeyError: 'key'") as raised:
         failures.raise_first()
+    assert raised.value.exit_code == 1
 
 
 def test_a_full_disk_and_an_interruption_are_nobodys_own_failure() -> None:

@@ -65,16 +65,16 @@ class Failures:
         """End the command with the first failure, as if its study had been the only one.
 
         Raises:
-            TuneSentimentError: That failure; ``StartError`` for one that is none of ours.
+            TuneSentimentError: That failure, or its words where it is none of ours.
         """
         first = next(iter(self.errors.values()))
         if isinstance(first, TuneSentimentError):
             raise first
-        raise StartError(reason(first)) from first
+        raise TuneSentimentError(reason(first)) from first
 
 
 def reason(error: Exception) -> str:
-    """An error in one line, whose it is included where its words do not say so."""
+    """An error in one line; one that is none of ours is told with its type."""
     said = " ".join(str(error).split())
     return said if isinstance(error, TuneSentimentError) else f"{type(error).__name__}: {said}"
 
