@@ -5,7 +5,7 @@ RESULTS ?= results
 RUN = .venv/bin/python run_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test test-fast test-faults test-faults-long report bench \
+.PHONY: help setup demo check format test test-fast test-faults test-faults-long reliability report bench \
 	bench-quick audit clean
 
 help: ## list the targets
@@ -47,8 +47,14 @@ test: test-fast ## all tests: the fast ones first, then those that start Ray, th
 test-faults: setup ## harm searches in every way that is promised to be survived
 	.venv/bin/pytest -m faults --durations 5
 
-test-faults-long: setup ## the same, with the driver killed at 20 random moments
-	FAULT_KILLS=20 .venv/bin/pytest -m faults
+test-faults-long: setup ## the same, the driver killed at 20 random moments, and a soak of 500 trials
+	FAULT_KILLS=20 FAULT_SOAK=500 .venv/bin/pytest -m faults
+
+reliability: setup ## write docs/reliability.md: the long faults, then plain Ray Tune's; two hours
+	rm -f tests/faults/records/*.jsonl
+	-FAULT_RECORDS=tests/faults/records/ours.jsonl $(MAKE) test-faults-long
+	.venv/bin/python -m tests.faults.attempts
+	.venv/bin/python -m tests.faults.reliability
 
 report: setup ## write docs/example-report and the README's table from RESULTS, a folder of ledgers
 	rm -f docs/example-report/figures/*.png

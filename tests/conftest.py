@@ -1,5 +1,9 @@
-"""Tiny backbones and data, made on the spot and loaded through the real code."""
+"""Tiny backbones and data, made on the spot and loaded through the real code.
 
+With FAULT_RECORDS, a file, each test of a fault adds a line on how it ended to it.
+"""
+
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -8,14 +12,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.faults.catalogue import CATALOGUE
+from tests.faults.reliability import stamp
 from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.features import Features
 from tune_sentiment.tokens import Tokens, tokenise
 
 FAMILIES = ("distilbert", "bert", "roberta", "electra")
 CHECKOUT = Path(__file__).resolve().parent.parent
+FAULT = "fault"  # the marker that names a row of docs/reliability.md
 GOOD = ["a lovely film", "warm and funny", "i liked every minute", "a joy to watch"]
 BAD = ["a dull film", "cold and slow", "i left after an hour", "a chore to watch"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if (mark := item.get_closest_marker(FAULT)) is not None:
+            assert mark.args[0] in CATALOGUE, f"{item.nodeid}: unknown fault {mark.args[0]}"
+            item.user_properties.append((FAULT, mark.args[0]))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Record how a test of a fault ended; one that was never run is no try."""
+    properties = dict(report.user_properties)
+    fault, records = properties.pop(FAULT, None), os.environ.get("FAULT_RECORDS")
+    if fault and records and (report.when == "call" or report.failed) and not report.skipped:
+        line = {FAULT: fault, "test": report.nodeid, "passed": report.passed}
+        line |= {"seconds": round(report.duration, 1), **properties, **stamp()}
+        with Path(records).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -94,6 +94,7 @@ def kept(folder: StudyFolder) -> list[dict[str, Any]]:
     return [{n: v for n, v in record.items() if n not in CLOCKS} for record in folder.trials()]
 
 
+@pytest.mark.fault("disk-fails")
 @pytest.mark.parametrize("kind", ["write", "flush", "rename"])
 def test_a_disk_that_fails_at_any_write_costs_nothing_that_was_written(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

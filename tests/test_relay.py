@@ -3,6 +3,8 @@
 import errno
 import io
 import os
+import time
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +13,10 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_sentiment import relay as relays
-from tune_sentiment.course import Stage
 from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.failures import Failures
 from tune_sentiment.listeners import StageListeners, StageScheduler
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import Progress
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
@@ -22,9 +24,11 @@ from tune_sentiment.relay import Relay
 from tune_sentiment.screen import Screen
 from tune_sentiment.searcher import FixedSearch
 from tune_sentiment.slots import Room, Slots
+from tune_sentiment.stage import Stage
 
 TWO, ONE = Slots(2, 1, 0.0), Slots(1, 2, 0.0)
 LAPTOP = Room(cpus=2, gpus=0, memory=8e9)
+ONE_NODE = {"here": True}
 
 
 class Runs(FixedSearch):
@@ -82,9 +86,15 @@ class Course:
         self.stage = None
 
 
-def relay(*courses: Any, room: Room = LAPTOP, is_single: bool = False) -> Relay:
+def relay(
+    *courses: Any,
+    room: Room = LAPTOP,
+    is_single: bool = False,
+    nodes_there: Mapping[str, bool] = ONE_NODE,
+) -> Relay:
     screen = Screen([course.label for course in courses], Console(file=io.StringIO()))
-    return Relay(courses, room, mode="max", screen=screen, is_single=is_single)
+    nodes = LostNodes(lambda: nodes_there)
+    return Relay(courses, room, mode="max", screen=screen, nodes=nodes, is_single=is_single)
 
 
 def asked(made: Relay, *trials: str) -> list[Any]:
@@ -180,7 +190,7 @@ def test_a_training_that_waits_for_a_node_is_not_overtaken_by_smaller_ones() -> 
     made = relay(
         Course("wide", stage("w", slots=ONE)), Course("b", stage("0", "1")), room=two_nodes
     )
-    waiting = SimpleNamespace(config=made.suggest("1"), trial_id="1", status="PENDING")
+    waiting = rays_trial(made, "1")
     StageScheduler(made).on_trial_add(None, waiting)
     assert asked(made, "2") == [None]
     waiting.status = "RUNNING"
@@ -268,11 +278,8 @@ def broken(number: int) -> Stage:
 
 def test_a_ledger_that_takes_no_record_fails_its_study_alone() -> None:
     made = relay(Course("broken", broken(errno.ENOTDIR)), Course("b", stage("0", "1")))
-    listeners, scheduler = StageListeners(made, lambda: 0), StageScheduler(made)
-    trials = [
-        SimpleNamespace(config=made.suggest(i), trial_id=i, last_result=None, error_file=None)
-        for i in ("1", "2")
-    ]
+    listeners, scheduler = StageListeners(made), StageScheduler(made)
+    trials = [rays_trial(made, i) for i in ("1", "2")]
     for trial in trials:
         scheduler.on_trial_add(None, trial)
         listeners.on_trial_start(iteration=0, trials=[], trial=trial)
@@ -285,8 +292,8 @@ def test_a_ledger_that_takes_no_record_fails_its_study_alone() -> None:
 
 def test_a_full_disk_ends_the_run_for_all() -> None:
     made = relay(Course("broken", broken(errno.ENOSPC)), Course("b", stage("0")))
-    trial = SimpleNamespace(config=made.suggest("1"), last_result=None, error_file=None)
-    listeners = StageListeners(made, lambda: 0)
+    trial = rays_trial(made, "1")
+    listeners = StageListeners(made)
     listeners.on_trial_start(iteration=0, trials=[], trial=trial)
     with pytest.raises(Escape) as raised:
         listeners.on_trial_error(iteration=0, trials=[], trial=trial)
@@ -311,14 +318,54 @@ def test_a_searcher_that_has_finished_is_not_asked_again() -> None:
     assert asked(made, "2") == [Searcher.FINISHED]
 
 
+def rays_trial(made: Relay, trial_id: str, losses: int = 1) -> SimpleNamespace:
+    return SimpleNamespace(
+        config=made.suggest(trial_id),
+        trial_id=trial_id,
+        status="PENDING",
+        error_file=None,
+        run_metadata=SimpleNamespace(num_failures=losses),
+        last_result={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "lost", "is_open"),
+    [(2, 0, False), (2, 1, True), (2, 2, True), (3, 1, False), (3, 2, True)],
+)
+def test_losses_with_a_node_are_not_the_trials_and_leave_it_open(
+    losses: int, lost: int, is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune_sentiment.nodes.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("tune_sentiment.nodes.PAUSE_SECONDS", 0.0)
+    there, given_up = {str(i): i > 0 for i in range(5)}, stage("a")  # one was lost long before
+    made = relay(Course("svm", given_up), nodes_there=there)
+    trial = rays_trial(made, "1", losses)
+    StageScheduler(made).on_trial_add(None, trial)
+    listeners = StageListeners(made)
+    listeners.on_trial_start(iteration=1, trials=[trial], trial=trial)
+    StageScheduler(made).on_trial_error(None, trial)
+    made.on_trial_complete("1", error=True)
+    trial.status = "ERROR"
+    listeners.on_trial_error(iteration=2, trials=[trial], trial=trial)
+    listeners.on_step_end(iteration=2, trials=[trial])
+    assert asked(made, "2") == [None]  # the study waits for what has become of its trial
+    there |= {str(i + 1): False for i in range(lost)}  # Ray learns of it later
+    time.sleep(0.3 if not is_open else 0.0)
+    listeners.on_step_end(iteration=3, trials=[trial])
+    assert asked(made, "2") == [Searcher.FINISHED]
+    assert (given_up.recorder.ended == {"a"}) is not is_open
+    assert (given_up.recorder.left_open == {"a"}) is is_open
+    assert given_up.searcher.ended == ([] if is_open else ["1"])
+    assert not given_up.recorder.running
+
+
 def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -> None:
     given_up = stage("a")
     made = relay(Course("svm", given_up))
-    trial = SimpleNamespace(
-        config=made.suggest("1"), trial_id="1", status="PENDING", error_file=None
-    )
+    trial = rays_trial(made, "1")
     StageScheduler(made).on_trial_add(None, trial)
-    listeners = StageListeners(made, lambda: 0)
+    listeners = StageListeners(made)
     listeners.on_step_end(iteration=1, trials=[trial])
     assert asked(made, "2") == [None]
     trial.status = "ERROR"
@@ -337,7 +384,7 @@ def test_a_single_stage_is_not_followed_by_the_next() -> None:
 def test_what_happens_to_a_trial_is_told_to_its_own_study() -> None:
     first, second = stage("same"), stage("same")
     made = relay(Course("svm", first), Course("lora", second))
-    listeners = StageListeners(made, lambda: 0)
+    listeners = StageListeners(made)
     for trial in ("1", "2"):
         told = SimpleNamespace(config=made.suggest(trial), last_result=None)
         listeners.on_trial_start(iteration=0, trials=[], trial=told)

@@ -1,13 +1,9 @@
-"""What a study trains, one stage after the other, worked out from its ledger each time.
-
-A stage is what may run side by side: the search, the runs that decide which trial is confirmed, and
-the winner's other runs.
-"""
+"""What a study trains, one stage after the other, worked out from its ledger each time."""
 
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from tune_sentiment.config import Resources
@@ -18,9 +14,9 @@ from tune_sentiment.progress import Progress, say
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.records import best_trial
-from tune_sentiment.scheduler import Asha
 from tune_sentiment.searcher import FixedSearch, Search
 from tune_sentiment.slots import Slots
+from tune_sentiment.stage import Stage
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import Supervisor
 from tune_sentiment.workload import (
@@ -30,38 +26,6 @@ from tune_sentiment.workload import (
     scheduler_and_recorder,
     slots_for,
 )
-
-
-@dataclass(eq=False)
-class Stage:
-    """Trainings of one study that may run side by side.
-
-    Args:
-        searcher: Says which they are.
-        scheduler: Ends some early; ``None`` to end none.
-        recorder: Writes them down.
-        progress: Shows them.
-        count: How many there are.
-        slots: What each gets.
-        keys: Of a confirmation's runs; empty for the search.
-        is_alone: Whether they are suspects, which run one by one.
-        begun: How many were handed out.
-    """
-
-    searcher: Search | FixedSearch
-    scheduler: Asha | None
-    recorder: Recorder
-    progress: Progress
-    count: int
-    slots: Slots
-    keys: Sequence[str] = ()
-    is_alone: bool = False
-    begun: int = field(default=0, init=False)
-
-    @property
-    def is_search(self) -> bool:
-        """Whether a sampler decides what is trained."""
-        return isinstance(self.searcher, Search)
 
 
 class Course:
@@ -140,10 +104,11 @@ class Course:
         stage, self.stage = self.stage, None
         if stage is None:
             return
+        left_open = stage.recorder.left_open
         if not isinstance(stage.searcher, Search):
-            self.tries.update(stage.keys)
+            self.tries.update(key for key in stage.keys if key not in left_open)
             return
-        self.is_search_over = not stage.is_alone
+        self.is_search_over = not (stage.is_alone or left_open)
         is_cut_off = any(trial.status is None for trial in self.folder.history())
         if stage.searcher.is_exhausted and not is_cut_off:
             self.folder.mark_exhausted()

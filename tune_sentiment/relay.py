@@ -18,15 +18,17 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from tune_sentiment.course import Course, Stage
+from tune_sentiment.course import Course
 from tune_sentiment.errors import Escape
 from tune_sentiment.failures import Failures
 from tune_sentiment.metrics import Mode
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import say
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.screen import LEFT_OUT, TRAINED, Screen
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Room
+from tune_sentiment.stage import Stage
 from tune_sentiment.trainable import CPUS, GPUS, STUDY
 
 PAUSE_SECONDS = 600.0  # of a run, after which a comparison that is trained is not kept waiting
@@ -41,6 +43,7 @@ class Relay(Searcher):
         mode: ``max`` or ``min``.
         screen: Shows each stage that begins.
         is_single: Whether the run ends with each study's present stage.
+        nodes: Tells trials that fail from those that lost their node.
         failures: Takes studies that cannot go on.
     """
 
@@ -52,16 +55,18 @@ class Relay(Searcher):
         mode: Mode,
         screen: Screen,
         is_single: bool = False,
+        nodes: LostNodes,
         failures: Failures | None = None,
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode=mode)
         self.courses, self.room = list(courses), room
-        self.screen, self.is_single = screen, is_single
+        self.screen, self.is_single, self.nodes = screen, is_single, nodes
         self.failures = failures or Failures(say)
         self.stages: dict[str, Stage] = {}  # the one that runs, by the study's id
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
         self.trials: dict[str, Any] = {}  # Ray's own, as soon as it has made them
+        self.in_doubt: set[str] = set()  # trials that Ray gave up: failed, or without their node
         self.over: set[str] = set()  # studies with nothing left to train
         self.is_pausing = False
         self.started = time.monotonic()
@@ -72,6 +77,7 @@ class Relay(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
+        self.settle()  # Ray Tune does nothing else while it waits for a trial
         if self.is_pausing:
             return Searcher.FINISHED
         must_wait = False
@@ -171,18 +177,25 @@ class Relay(Searcher):
             self.recorders.append(stage.recorder)
             self.screen.show(stage.progress)
 
-    def give_up(self, study_id: str, escape: Escape) -> None:
-        """Take out a study whose ledger takes no more; its trials are stopped and stay open.
+    def tell(self, study_id: str, event: str, **info: Any) -> None:
+        """Tell a study's stage of an event of Ray Tune's; one whose ledger takes no more is out.
+
+        The trials of such a study are stopped, and stay open.
 
         Raises:
             Escape: If it is the disk that takes no more.
         """
-        cause = escape.__cause__
-        assert isinstance(cause, Exception)
+        if study_id in self.failures:
+            return
         try:
-            self.failures.note(study_id, cause)
-        except Exception as error:
-            raise Escape from error
+            self.stages[study_id].tell(event, **info)
+        except Escape as escape:
+            cause = escape.__cause__
+            assert isinstance(cause, Exception)
+            try:
+                self.failures.note(study_id, cause)
+            except Exception as error:
+                raise Escape from error
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an evaluation on."""
@@ -194,13 +207,43 @@ class Relay(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on how a trial ended."""
-        if trial_id in self.running:
-            study_id = self.running.pop(trial_id).study.id
-            self.trials.pop(trial_id, None)
-            if study_id not in self.failures:
+        """Pass on how a trial ended; of one that may have lost its node, later."""
+        if trial_id not in self.running or trial_id in self.in_doubt:
+            return
+        study_id, trial = self.running[trial_id].study.id, self.trials.get(trial_id)
+        if study_id not in self.failures:
+            if error and trial is not None and self.nodes.may_be_bereft(trial):
+                self.in_doubt.add(trial_id)
+                return
+            with self.failures.of(study_id):
+                self.stages[study_id].searcher.on_trial_complete(trial_id, result, error)
+        self._forget(trial_id)
+
+    def settle(self) -> None:
+        """End the doubt about trials, as soon as it is known what has become of their nodes.
+
+        One that has lost its node has not ended: the study's next stage, planned from the ledger,
+        takes it up where it was.
+        """
+        for trial_id in list(self.in_doubt):
+            trial, study_id = self.trials[trial_id], self.running[trial_id].study.id
+            is_bereft = self.nodes.is_bereft(trial)
+            if is_bereft is None:
+                continue
+            stage = self.stages[study_id]
+            if is_bereft:
+                stage.recorder.left_open.add(trial.config["key"])
+            else:
                 with self.failures.of(study_id):
-                    self.stages[study_id].searcher.on_trial_complete(trial_id, result, error)
+                    stage.searcher.on_trial_complete(trial_id, error=True)
+            event = "on_trial_cut_off" if is_bereft else "on_trial_error"
+            self.tell(study_id, event, iteration=0, trials=[], trial=trial)
+            self.in_doubt.discard(trial_id)
+            self._forget(trial_id)
+
+    def _forget(self, trial_id: str) -> None:
+        del self.running[trial_id]
+        self.trials.pop(trial_id, None)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the ledger is the truth."""

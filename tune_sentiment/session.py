@@ -117,9 +117,9 @@ def room(concurrency: int | None) -> Room:
     return Room(cpus, gpus, memory, concurrency, machine().nodes)
 
 
-def lost_nodes() -> int:
-    """Nodes that the running Ray has had and has no more."""
-    return sum(not node["Alive"] for node in ray.nodes())
+def known_nodes() -> dict[str, bool]:
+    """Every node that the running Ray has ever had, and whether it is there."""
+    return {node["NodeID"]: bool(node["Alive"]) for node in ray.nodes()}
 
 
 def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:

@@ -18,10 +18,11 @@ from tune_sentiment.failures import Failures, reading
 from tune_sentiment.forecast import Forecast
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.listeners import StageListeners, StageScheduler
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import say
 from tune_sentiment.relay import Relay
 from tune_sentiment.screen import Screen
-from tune_sentiment.session import lost_nodes, room
+from tune_sentiment.session import known_nodes, room
 from tune_sentiment.sources import labels
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import MAX_LOSSES, Supervisor
@@ -95,6 +96,7 @@ def _run_together(
         mode=courses[0].study.metric.mode,
         screen=screen,
         is_single=seconds is not None,
+        nodes=LostNodes(known_nodes),
         failures=failures,
     )
     with supervisor.watch(relay.recorders), screen:
@@ -160,7 +162,7 @@ def _fit(relay: Relay, jobs: Mapping[str, Job], seconds: float | None) -> None:
             name="tune",
             storage_path=str((relay.courses[0].folder.path / "ray").resolve()),
             failure_config=tune.FailureConfig(max_failures=MAX_LOSSES - 1),
-            callbacks=[StageListeners(relay, lost_nodes)],
+            callbacks=[StageListeners(relay)],
             verbose=0,
         ),
     )
