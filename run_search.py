@@ -4,16 +4,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_sentiment.advice import next_step, python_command, this_command
 from tune_sentiment.asked import chosen_methods, fixed_values, label
 from tune_sentiment.config import LOCAL, Resources, StudyConfig
+from tune_sentiment.cost import check_price
 from tune_sentiment.data import mirror_folder
-from tune_sentiment.datasets_table import dataset_named
 from tune_sentiment.environment import join_soon, set_environment, stay_on_this_machine
 from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by, unknown
+from tune_sentiment.failures import Failures
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
@@ -21,6 +24,7 @@ from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
 from tune_sentiment.paths import exists, is_folder, user_path
+from tune_sentiment.progress import say
 from tune_sentiment.signals import exit_code, listen
 from tune_sentiment.trackers import chosen_trackers
 
@@ -42,10 +46,11 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     preset = _preset(args)
     methods = [] if args.method is None else chosen_methods(args.method)
     columns = columns_from(args)
-    metric = metric_named(args.metric)
+    metric_named(args.metric)
     mirror = mirror_folder(args.data_dir)
     if args.name is not None:
         label("--name", args.name)
+    check_price(args.price_per_hour)
     if "://" in args.results:
         raise UsageError(f"--results wants a folder, got '{args.results}'")
     results = user_path(args.results).absolute()
@@ -60,37 +65,32 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     StudyConfig(**{"method": BASELINE, **asked})
     spaces, methods = _spaces(args, methods)
     fixed = fixed_values(args.fix or [], methods, spaces)
-    spec = dataset_named(asked["dataset"], columns)
 
-    from tune_sentiment.source import Source
-    from tune_sentiment.study import resolve
+    from tune_sentiment.grid import Grid, Place
+    from tune_sentiment.sources import find_datasets, find_sources, listed
 
+    datasets, models = listed("--dataset", asked["dataset"]), listed("--model", args.model)
+    specs = find_datasets(datasets, columns)
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
-    source = Source.find(
-        spec,
-        args.model,
+    sources = find_sources(
+        specs,
+        models,
         mirror=mirror,
         seed=args.seed,
         wants_gpu=wants_gpu,
         # Of a cluster's GPUs only what was asked for is known before it is joined.
         has_gpu=True if resources.is_cluster and resources.gpus_per_trial else None,
     )
-
-    if preset:
-        configs = [StudyConfig(**{**asked, **listed.plan}) for listed in preset.experiments]
-        listed_studies = [
-            resolve(config, listed.space, source, beside=preset.num_trials - config.trials)
-            for config, listed in zip(configs, preset.experiments, strict=True)
-        ]
-        return listed_studies, resources, results
-    studies = [
-        resolve(StudyConfig(method=method, fixed=fixed[method], **asked), spaces[method], source)
-        for method in methods
-    ]
-    if BASELINE not in methods and not metric.needs_probabilities:
-        baseline = resolve(StudyConfig(method=BASELINE, **asked), spaces[BASELINE], source)
-        if not _is_in_ledger(baseline, results):
-            studies.insert(0, baseline)
+    pairs = zip(product(datasets, models), sources, strict=True)
+    grid = Grid(
+        places=[Place(dataset, model, source) for (dataset, model), source in pairs],
+        asked=asked,
+        methods=methods,
+        spaces=spaces,
+        fixed=fixed,
+        with_baseline=partial(_with_baseline, results, args.confirm_seeds > 0),
+    )
+    studies = grid.preset_studies(preset) if preset else grid.studies()
     return studies, resources, results
 
 
@@ -146,16 +146,17 @@ def _preset(args: argparse.Namespace) -> "Preset | None":
     return preset
 
 
-def _is_in_ledger(baseline: "Study", results: Path) -> bool:
+def _with_baseline(results: Path, is_scored: bool) -> set[str]:
+    """Comparisons whose baseline has a winner in its ledger, and a test score where one is due."""
     from analysis.load import load_studies
 
-    return any(
-        loaded.method == BASELINE
-        and loaded.description["comparison"] == baseline.comparison
-        and loaded.winner is not None
-        and (loaded.test_scores or baseline.config.confirm_seeds == 0)
+    return {
+        str(loaded.description["comparison"])
         for loaded in load_studies([results])
-    )
+        if loaded.method == BASELINE
+        and loaded.winner is not None
+        and (loaded.test_scores or not is_scored)
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -176,19 +177,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         trackers = chosen_trackers(args.track)
         project = label("--track-project", args.track_project)
         studies, resources, results = plan(args)
-        from tune_sentiment.command import describe, search
+        from tune_sentiment.command import search
+        from tune_sentiment.outlook import describe
 
         if args.dry_run:
-            print(describe(studies, resources, results))
+            print(describe(studies, resources, results, args.price_per_hour))
             return 0
         folders = [results / study.id for study in studies]
         with following(trackers, project, folders):
-            search(studies, resources, results)
-            code = show(args, studies, results)
+            failures = search(studies, resources, results, args.price_per_hour)
+            code = show(args, studies, results, failures)
         if args.dashboard:
             from tune_sentiment.dashboard import export
 
-            print(export(folders, results))
+            kept = [folder for folder in folders if folder.name not in failures]
+            print(export(kept, results))
         return code
     except TuneSentimentError as error:
         return ended_by(error)
@@ -198,34 +201,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code()
 
 
-def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) -> int:
-    """Print the comparison and what to do next; write it into each winner's card."""
-    from analysis.load import load_studies
-    from analysis.report import markdown
+def show(
+    args: argparse.Namespace,
+    studies: "Sequence[Study]",
+    results: Path,
+    failures: Failures | None = None,
+) -> int:
+    """Print each comparison and what to do next; write them into their winners' cards."""
+    from analysis.load import by_comparison, load_studies
+    from analysis.report import beside_each_other, markdown
     from analysis.settings import hyperparameters, replay
     from tune_sentiment.card import write_card
 
     gaps: list[str] = []
-    found = load_studies([results], gaps)
+    found = by_comparison(load_studies([results], gaps))
     for gap in gaps:
         print(f"warning: {gap}", file=sys.stderr)
-    loaded = [s for s in found if s.description["comparison"] == studies[0].comparison]
-    table = markdown(loaded)
-    print(f"\n{table}\n")
-    for side in loaded:
-        if link_out(side.path, results) is not None:  # read, and left as it is
-            continue
-        StudyFolder(side.path).write_comparison(table)
-        if side.winner is not None:
-            command = replay(side, hyperparameters(side, side.winner), is_public=True)
-            write_card(side.path, table, command)
+    asked = dict.fromkeys(study.comparison for study in studies)
+    groups = {name: found[name] for name in asked if name in found}
+    for loaded in groups.values():
+        table = markdown(loaded)
+        print(f"\n{table}\n")
+        for side in loaded:
+            if link_out(side.path, results) is not None:  # read, and left as it is
+                continue
+            StudyFolder(side.path).write_comparison(table)
+            if side.winner is not None:
+                command = replay(side, hyperparameters(side, side.winner), is_public=True)
+                write_card(side.path, table, command)
+    loaded = [side for group in groups.values() for side in group]
+    if len(groups) > 1:
+        print(f"{beside_each_other(loaded)}\n")
     winners = {s.description["id"] for s in loaded if s.winner is not None}
     without = [study.id for study in studies if study.id not in winners]
-    for name in without:
-        print(f"error: {name} ended without a winner; see its trials/", file=sys.stderr)
+    failures = failures or Failures(say)
+    failed = list(dict.fromkeys([*failures.errors, *without]))
+    for name in failed:
+        print(f"error: {failures.told(name)}", file=sys.stderr)
     print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
-    print(f"Next: {next_step(args, {s.method for s in loaded})}")
-    return 1 if without else 0
+    compared = [{side.method for side in group} for group in groups.values()]
+    print(f"Next: {next_step(args, compared)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

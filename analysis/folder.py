@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.durable import read_json
-from tune_sentiment.ledger import COMPARISON, SELECTION, TRACKING
+from tune_sentiment.ledger import COMPARISON, FORECAST, SELECTION, TRACKING
 
 FOLDERS = {"checkpoints", "confirm", "evaluations", "ray", TRACKING, "trials", "winner"}
-FILES = {COMPARISON, SELECTION, "study.json", "test-openings.jsonl", "texts.parquet"}
+FILES = {COMPARISON, FORECAST, SELECTION, "study.json", "test-openings.jsonl", "texts.parquet"}
 REPORT = {"figures", "report.html", "report.md", "summary.md"}
 KNOWN = FOLDERS | FILES | REPORT
 SUFFIXES = {
@@ -44,6 +44,24 @@ def openings(folder: Path, gaps: list[str]) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         gaps.append(f"{path} cannot be read: {short(error)}")
         return []
+
+
+def forecast(folder: Path, gaps: list[str]) -> dict[str, Any] | None:
+    """What was forecast when the search began; ``None`` if nothing was, or it cannot be read."""
+    path = folder / FORECAST
+    if not path.exists():
+        return None
+    try:
+        stored = read_json(path)
+        found: dict[str, Any] = {"trials": int(stored["trials"])}
+        for name in ("expected_evaluations", "devices"):
+            found[name] = float(stored[name])
+        for name in ("device_seconds", "price_per_hour"):
+            found[name] = None if stored[name] is None else float(stored[name])
+        return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        gaps.append(f"{path} cannot be read: {short(error)}")
+        return None
 
 
 def strangers(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, json_to_distribution
 
 from analysis.completeness import contradictions
-from analysis.folder import openings, selection, short, strangers
+from analysis.folder import forecast, openings, selection, short, strangers
 from analysis.schema import problems
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder, study_folders
@@ -55,6 +55,7 @@ class LoadedStudy:
         selection: Which trial was confirmed among which, as the ledger says; ``None`` if it does
             not.
         gaps: What could not be read, in words.
+        forecast: What it was expected to take when its search began; ``None`` if nobody said.
     """
 
     description: Mapping[str, Any]
@@ -64,6 +65,7 @@ class LoadedStudy:
     path: Path
     selection: Mapping[str, Any] | None = None
     gaps: list[str] = field(default_factory=list)
+    forecast: Mapping[str, Any] | None = None
 
     @property
     def method(self) -> str:
@@ -174,7 +176,8 @@ def load_study(folder: Path) -> LoadedStudy:
     if not {"train", "test"} <= set(description["splits"]):
         raise ValueError("its splits are not train, validation and test")
     gaps: list[str] = []
-    study = LoadedStudy(description, [], [], [], folder, selection(folder, gaps), gaps)
+    said = forecast(folder, gaps)
+    study = LoadedStudy(description, [], [], [], folder, selection(folder, gaps), gaps, said)
     study.trials.extend(_records(study, "trials"))
     study.trials.sort(key=lambda record: int(record["number"]))
     runs = _records(study, "confirm")

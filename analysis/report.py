@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import beside, checks, plots_answers, plots_search, settings, tables
+from analysis import beside, checks, plots_answers, plots_search, readable, settings, tables
 from analysis.answers import pairs, sides
 from analysis.classes import confusion, per_class
+from analysis.forecasts import forecasts
 from analysis.html import page, picture
 from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import escaped, heading
@@ -27,6 +28,7 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[LoadedStudy]], pd.DataFrame]]] =
     "svm": ("The baseline", settings.svm),
     "parameters": ("What trains", settings.parameters),
     "inference": ("What using it costs", settings.inference),
+    "forecast": ("What was forecast, confirmation runs included, and what it took", forecasts),
     "runtime": ("What training took, means over scored trials", settings.runtime),
     "winners": ("Winners, and the commands that train them again", settings.winners),
     "importance": ("What decides a trial's score", importance),
@@ -146,6 +148,25 @@ def markdown(studies: Sequence[LoadedStudy]) -> str:
         for side in sides(studies):
             lines += _class_tables(side.name, side.study)
     return "\n".join(lines)
+
+
+def beside_each_other(studies: Sequence[LoadedStudy]) -> str:
+    """What the command prints below several comparisons: all of them in one table, and the costs.
+
+    Empty for a single one.
+    """
+    groups = by_comparison(studies).values()
+    if len(groups) < 2:
+        return ""
+    costs = [
+        table.assign(study=heading(group[0])) for group in groups if len(table := forecasts(group))
+    ]
+    found = [("Test accuracy", settings.grid(studies))]
+    if costs:
+        joined = pd.concat(costs).fillna(readable.NOT_MEASURED)
+        columns = ["study", *(name for name in joined.columns if name != "study")]
+        found.append((TABLES["forecast"][0], joined[columns]))
+    return "\n\n".join(f"### {title}\n\n{table_markdown(table)}" for title, table in found)
 
 
 def _class_tables(name: str, study: LoadedStudy) -> list[str]:

@@ -66,7 +66,7 @@ def main(asked: dict[str, Any]) -> dict[str, float]:
             study = resolve(config, space, source)
             folder = open_folder(study, Path(results))
             started = time.perf_counter()
-            tuner.run([(study, folder)], inputs, Resources())
+            tuner.run([(study, folder)], lambda _: inputs, Resources())
             found[f"{name}_seconds"] = time.perf_counter() - started
             found[f"{name}_bytes"] = resident_bytes()
             found[f"{name}_trials"] = len(folder.trials())

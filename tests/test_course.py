@@ -11,9 +11,10 @@ import ray
 
 from run_search import plan
 from tune_sentiment.config import Resources
-from tune_sentiment.course import Course, Stage
+from tune_sentiment.course import Course
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.options import build_parser
+from tune_sentiment.stage import Stage
 from tune_sentiment.supervisor import Supervisor
 
 CPU = Resources(gpus_per_trial=0)

@@ -10,11 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tune_sentiment"
-# session, recorder, supervisor and command stand beside the files that DESIGN names: they start
-# Ray, listen to it, go on when it dies, and say what it will cost.
+# session, recorder, supervisor, command and outlook stand beside the files that DESIGN names: they
+# start Ray, listen to it, go on when it dies, and say what it will cost.
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
 MAY_IMPORT_RAY |= {"nodes", "delivery"}  # what a cluster's other machines are brought and asked
+MAY_IMPORT_RAY |= {"listeners", "outlook"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
 HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 

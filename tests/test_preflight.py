@@ -10,7 +10,13 @@ from tune_sentiment import preflight
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.options import build_parser
-from tune_sentiment.preflight import SPARE_BYTES, check, needed_bytes
+from tune_sentiment.preflight import (
+    SPARE_BYTES,
+    check,
+    checkpoint_bytes,
+    needed_bytes,
+    together_bytes,
+)
 from tune_sentiment.study import Study
 from tune_sentiment.workload import CHECKPOINT_VARIABLE, checkpoint_seconds
 
@@ -37,6 +43,15 @@ def test_what_trains_decides_how_much_room_is_needed(study_of: Callable[[str], S
     runs = 5 + 2 * 2  # the winner's seeds, and two of each trial beside it
     weights = study_of("full").source.backbone.weights_bytes
     assert needed_bytes(study_of("full"), one_at_a_time) == 4 * params * (states + runs) + weights
+
+
+def test_studies_share_the_room_for_checkpoints_and_nothing_else(
+    study_of: Callable[[str], Study],
+) -> None:
+    lora, full = study_of("lora"), study_of("full")
+    both = needed_bytes(lora, CPU) + needed_bytes(full, CPU)
+    assert together_bytes([lora, full], CPU) == both - checkpoint_bytes(lora, CPU)
+    assert together_bytes([full], CPU) == needed_bytes(full, CPU)
 
 
 @pytest.mark.faults

@@ -84,7 +84,9 @@ def dry_run(capsys: pytest.CaptureFixture[str], preset: str) -> Runs:
     asked += ["--max-length", "32"]  # the forecast trains some steps of it
     assert main([*asked, "--dry-run"]) == 0
     found: Runs = []
-    for block in capsys.readouterr().out.strip().split("\n\n"):
+    *blocks, together = capsys.readouterr().out.strip().split("\n\n")
+    assert together.startswith(f"all {len(blocks)} studies")
+    for block in blocks:
         lines = {
             name: re.findall(rf"^  {name} +(.*)$", block, re.M)
             for name in ("runs", "pinned", "plan")

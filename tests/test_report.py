@@ -18,7 +18,7 @@ from analysis.readme import with_summary
 from analysis.report import NAMES
 from analysis.sensitivity import by_value, common_scores, importances
 from tests.conftest import CHECKOUT
-from tests.ledgers import trial, write
+from tests.ledgers import trial, write, write_forecast
 
 MANY = [
     trial(i, 0.6 + 0.02 * i, params={"lr": 10 ** (-5 + i / 6), "rank": (4, 8, 16)[i % 3]})
@@ -59,6 +59,7 @@ def test_each_table_prints_alone(
 ) -> None:
     write(tmp_path, "svm", [trial(0, 0.7), trial(1, 0.72)], [0.7], dataset="rotten_tomatoes")
     write(tmp_path, "lora", MANY, [0.8, 0.82], dataset="rotten_tomatoes")
+    write_forecast(tmp_path / "lora")
     assert main([str(tmp_path), "--table", name, "--format", form]) == 0
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) >= 2

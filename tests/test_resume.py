@@ -100,7 +100,7 @@ def ended(folder: StudyFolder) -> tuple[list[dict[str, Any]], list[Any]]:
 @pytest.fixture(scope="module")
 def whole(study: Study, inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Cutting:
     folder = Cutting(open_folder(study, tmp_path_factory.mktemp("whole")).path)
-    tuner.run([(study, folder)], inputs, ONE_AT_A_TIME)
+    tuner.run([(study, folder)], lambda _: inputs, ONE_AT_A_TIME)
     records = folder.trials()
     assert len(records) == TRIALS
     assert {record["status"] for record in records} == {"finished", "pruned"}
@@ -109,7 +109,7 @@ def whole(study: Study, inputs: Inputs, tmp_path_factory: pytest.TempPathFactory
 
 def run_until_cut(study: Study, folder: Cutting, inputs: Inputs) -> None:
     with pytest.raises(KeyboardInterrupt):
-        tuner.run([(study, folder)], inputs, ONE_AT_A_TIME)
+        tuner.run([(study, folder)], lambda _: inputs, ONE_AT_A_TIME)
     gc.collect()  # the actors of the run that was cut, which a process takes with it
 
 
@@ -163,6 +163,6 @@ def assert_the_same_after(
     if is_before:
         shutil.rmtree(path / "ray", ignore_errors=True)
     folder = StudyFolder(path)
-    tuner.run([(study, folder)], inputs, ONE_AT_A_TIME)
+    tuner.run([(study, folder)], lambda _: inputs, ONE_AT_A_TIME)
     assert ended(folder) == ended(whole)
     assert not list(folder.checkpoints.glob("*"))

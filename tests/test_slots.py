@@ -2,7 +2,7 @@ import pytest
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
-from tune_sentiment.slots import Machine, Slots, plan_slots
+from tune_sentiment.slots import Machine, Room, Slots, plan_slots
 
 GIB = 1 << 30
 LAPTOP = Machine(cores=2, cards=0, memory=16 * GIB)
@@ -47,3 +47,25 @@ def test_several_nodes_run_what_each_of_them_can() -> None:
 def test_more_than_there_is_cannot_start(asked: dict[str, float]) -> None:
     with pytest.raises(StartError, match="asked for a trial"):
         plan_slots(Resources(**asked), LAPTOP, "cpu", 1)  # type: ignore[arg-type]
+
+
+def test_what_fits_is_bounded_by_cores_gpus_memory_and_what_was_asked_for() -> None:
+    box = Room(cpus=16, gpus=1, memory=10 * GIB)
+    small, large = Slots(16, 1, 0.0, memory=GIB), Slots(2, 2, 0.0, memory=6 * GIB)
+    third = Slots(3, 4, 1 / 3)
+    assert box.fits(small, [large, *[small] * 3])
+    assert not box.fits(large, [large])  # 12 of 10 GiB
+    assert not box.fits(small, [small] * 16)
+    assert box.fits(third, [third] * 2)  # three thirds are one, whatever their sum
+    assert not box.fits(third, [third] * 3)
+    assert not box.fits(Slots(1, 16, 0.0), [small])
+    assert Room(cpus=1, gpus=0, memory=0).fits(large, [])  # alone each does
+    asked = Room(cpus=16, gpus=0, memory=10 * GIB, trainings=2)
+    assert (asked.most, box.most) == (2, 16)
+    assert not asked.fits(small, [small] * 2)
+
+
+def test_memory_is_planned_for_where_it_bounds() -> None:
+    on_cpu = plan_slots(Resources(), SERVER, "cpu", 20, weights_bytes=GIB)
+    assert on_cpu.memory == 6 * GIB
+    assert plan_slots(Resources(), GPU_BOX, "cuda", 20, weights_bytes=GIB).memory == 0

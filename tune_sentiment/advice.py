@@ -26,17 +26,17 @@ def python_command() -> str:
     return str(python.relative_to(here)) if python.is_relative_to(here) else python.name
 
 
-def next_step(args: argparse.Namespace, compared: set[str]) -> str:
+def next_step(args: argparse.Namespace, compared: Sequence[set[str]]) -> str:
     """One thing that is worth trying after a search.
 
     Args:
         args: Of ``run_search.py``.
-        compared: Methods that stand in the comparison.
+        compared: Methods that stand in each comparison.
     """
     if args.preset is not None:
         return f"{python_command()} -m analysis {args.results} --table published"
     command = f"{python_command()} run_search.py"
-    others = [name for name in COMPARED if name not in compared]
+    others = [name for name in COMPARED if not all(name in each for each in compared)]
     if others:
         asked = build_parser().parse_args(["--method", others[0], "--dataset", args.dataset])
         words = [f"--method {others[0]} --dataset {shlex.quote(args.dataset)}"]
@@ -45,7 +45,8 @@ def next_step(args: argparse.Namespace, compared: set[str]) -> str:
             if name not in OF_ONE_RUN and value != default:
                 flag = f"--{name.replace('_', '-')}"
                 words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
-        return f"{command} {' '.join(words)} adds a row to this table"
+        where = "this table" if len(compared) < 2 else "each table"
+        return f"{command} {' '.join(words)} adds a row to {where}"
     if args.confirm_seeds < 3:
         seeds = StudyConfig.confirm_seeds
         return f"the same command with --confirm-seeds {seeds}, for an honest spread"

@@ -1,9 +1,11 @@
 """What a study will cost on this machine, from a short calibration before it starts."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from tune_sentiment.errors import require
 from tune_sentiment.progress import duration
 
 CALIBRATION_STEPS = 20
@@ -22,6 +24,16 @@ class Calibration:
 
     train: float
     evaluate: float
+
+
+def check_price(price_per_hour: float | None) -> None:
+    """Refuse a price that is none.
+
+    Raises:
+        UsageError: If it is not a number from 0 on.
+    """
+    is_price = price_per_hour is None or (math.isfinite(price_per_hour) and price_per_hour >= 0)
+    require(is_price, "price_per_hour >= 0", price_per_hour)
 
 
 def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Calibration:

@@ -1,24 +1,22 @@
-"""What a study trains, one stage after the other, worked out from its ledger each time.
-
-A stage is what may run side by side: the search, the runs that decide which trial is confirmed, and
-the winner's other runs.
-"""
+"""What a study trains, one stage after the other, worked out from its ledger each time."""
 
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from tune_sentiment.config import Resources
 from tune_sentiment.confirm_plan import decide, is_lost, known_runs, screening, winner_runs
+from tune_sentiment.forecast import Forecast
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import Progress, say
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
-from tune_sentiment.scheduler import Asha
+from tune_sentiment.records import best_trial
 from tune_sentiment.searcher import FixedSearch, Search
 from tune_sentiment.slots import Slots
+from tune_sentiment.stage import Stage
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import Supervisor
 from tune_sentiment.workload import (
@@ -30,43 +28,6 @@ from tune_sentiment.workload import (
 )
 
 
-@dataclass(eq=False)
-class Stage:
-    """Trainings of one study that may run side by side.
-
-    Args:
-        searcher: Says which they are.
-        scheduler: Ends some early; ``None`` to end none.
-        recorder: Writes them down.
-        progress: Shows them.
-        count: How many there are.
-        slots: What each gets.
-        keys: Of a confirmation's runs; empty for the search.
-        is_alone: Whether they are suspects, which run one by one.
-        begun: How many were handed out.
-    """
-
-    searcher: Search | FixedSearch
-    scheduler: Asha | None
-    recorder: Recorder
-    progress: Progress
-    count: int
-    slots: Slots
-    keys: Sequence[str] = ()
-    is_alone: bool = False
-    begun: int = field(default=0, init=False)
-
-    @property
-    def is_search(self) -> bool:
-        """Whether a sampler decides what is trained."""
-        return isinstance(self.searcher, Search)
-
-    def tell(self, event: str, **info: Any) -> None:
-        """Tell the recorder of an event of Ray Tune's, and then who shows it."""
-        for listener in (self.recorder, self.progress):
-            getattr(listener, event)(**info)
-
-
 class Course:
     """A study's way from its first trial to the last run of its winner.
 
@@ -75,12 +36,21 @@ class Course:
         folder: Its ledger, from which everything is planned.
         resources: What was asked for.
         supervisor: Knows what is to run alone.
+        label: What the study is called beside others; its method if not given.
+        forecast: What it is expected to take; kept when it begins.
     """
 
     def __init__(
-        self, study: Study, folder: StudyFolder, resources: Resources, supervisor: Supervisor
+        self,
+        study: Study,
+        folder: StudyFolder,
+        resources: Resources,
+        supervisor: Supervisor,
+        label: str | None = None,
+        forecast: Forecast | None = None,
     ) -> None:
-        self.study, self.folder = study, folder
+        self.study, self.folder, self.forecast = study, folder, forecast
+        self.label = label or study.config.method
         self.resources, self.supervisor = resources, supervisor
         self.stage: Stage | None = None
         self.is_search_over = False
@@ -122,7 +92,9 @@ class Course:
 
     def begin_stage(self) -> None:
         """Write what the study is before anything of it runs."""
-        open_folder(self.study, self.folder.path.parent)
+        folder = open_folder(self.study, self.folder.path.parent)
+        if self.forecast is not None:
+            folder.write_forecast(self.forecast.as_dict())
 
     def end_stage(self) -> None:
         """Note that nothing more of the present stage will run.
@@ -140,7 +112,9 @@ class Course:
         is_cut_off = any(trial.status is None for trial in self.folder.history())
         if stage.searcher.is_exhausted and not is_cut_off:
             self.folder.mark_exhausted()
-            say("the search finds no configuration that it has not tried; it is complete")
+            say(
+                f"{self.label}: no configuration is left that was not tried; its search is complete"
+            )
 
     def _search(self) -> Stage | None:
         """What is missing of the trials; those that an earlier session left open go on first."""
@@ -159,7 +133,7 @@ class Course:
             scheduler=scheduler,
             recorder=recorder,
             progress=self._progress(
-                f"{study.config.method} on {study.source.dataset.name}",
+                "search",
                 len(alone) or missing,
                 study.planned_evaluations,
                 recorder,
@@ -208,14 +182,15 @@ class Course:
             scheduler=None,
             recorder=recorder,
             progress=self._progress(
-                f"{study.config.method}: {what}",
+                what,
                 len(now),
                 max(run.evaluations or study.planned_evaluations for run in now),
                 recorder,
                 noun="run of trial",
             ),
             count=len(now),
-            slots=self._slots(asked, bool(alone)),
+            # Beside many other studies all stages of all have the same slots: none waits for cores.
+            slots=self._slots(study.side_by_side if study.beside else asked, bool(alone)),
             keys=[run.key for run in now],
             is_alone=bool(alone),
         )
@@ -225,15 +200,26 @@ class Course:
         return replace(slots, concurrency=1) if is_alone else slots
 
     def _progress(
-        self, title: str, total: int, evaluations: int, recorder: Recorder, noun: str = "trial"
+        self,
+        stage: str,
+        total: int,
+        evaluations: int,
+        recorder: Recorder,
+        noun: str = "trial",
     ) -> Progress:
+        metric, mode = self.study.config.metric, self.study.metric.mode
+        trials = self.folder.trials()
+        best = best_trial(trials, metric, mode)
         return Progress(
-            title=title,
-            method=self.study.config.method,
+            label=self.label,
+            stage=stage,
             total=total,
             evaluations=evaluations,
-            metric=self.study.config.metric,
+            metric=metric,
+            mode=mode,
             searched=list(self.study.space.params) if noun == "trial" else ["seed"],
             noun=noun,
             is_stopped=recorder.is_stopped,
+            before=len(trials),
+            best=None if best is None else best[metric],
         )

@@ -4,7 +4,7 @@ Everything else that escapes is a bug and keeps its traceback.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -26,9 +26,23 @@ class StartError(TuneSentimentError, RuntimeError):
     exit_code = 3
 
 
+class SeveralErrors(TuneSentimentError):
+    """More than one thing that is wrong, each told in a line of its own.
+
+    Args:
+        errors: What they are; a wrong value among them decides the exit code.
+    """
+
+    def __init__(self, errors: Sequence[TuneSentimentError]) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = errors
+        self.exit_code = min(error.exit_code for error in errors)
+
+
 def ended_by(error: TuneSentimentError) -> int:
     """Say an error in one line on stderr; returns the exit code it ends the command with."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    for each in error.errors if isinstance(error, SeveralErrors) else [error]:
+        print(f"error: {' '.join(str(each).split())}", file=sys.stderr)
     return error.exit_code
 
 

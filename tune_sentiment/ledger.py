@@ -29,6 +29,7 @@ TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluati
 CONFIRMATIONS = "confirm"
 SELECTION = "selection.json"
 COMPARISON = "comparison.md"
+FORECAST = "forecast.json"
 TRACKING = "tracking"  # beside the records: what was logged; beside studies: offline files
 
 
@@ -85,6 +86,18 @@ class StudyFolder:
         """Write which trial is confirmed, among which, and what trials there were then."""
         made = {"winner": winner, "candidates": candidates, "trials": sorted(trials)}
         write_json(self.path / SELECTION, made)
+
+    @property
+    def forecast(self) -> dict[str, Any] | None:
+        """What the study was expected to take when its search began; ``None`` if nobody said."""
+        path = self.path / FORECAST
+        return read_json(path) if path.exists() else None
+
+    def write_forecast(self, made: Mapping[str, Any]) -> None:
+        """Write a forecast; one of as many trials stays as it was made first."""
+        before = self.forecast
+        if before is None or before["trials"] != made["trials"]:
+            write_json(self.path / FORECAST, made)
 
     @property
     def comparison(self) -> str | None:

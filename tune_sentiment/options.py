@@ -18,6 +18,7 @@ DESCRIPTION = "Search every method's hyperparameters, confirm the winners, print
 EPILOG = f"""examples:
   python run_search.py --method lora --dataset demo --model minilm
   python run_search.py --method all --dataset rotten_tomatoes --trials 32 --confirm-seeds 5
+  python run_search.py --method all --dataset rotten_tomatoes,sst2 --model distilbert,minilm
   python run_search.py --method full --dataset rotten_tomatoes --fix lr=5e-5 --fix batch_size=32
 
 The same command again goes on where it ended; with more --trials it extends the study.
@@ -33,6 +34,7 @@ DATASET_HELP = (
 
 DEFAULTS = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
 REPEATABLE = ("--fix", "--text")
+LISTED = ("--dataset", "--model")  # of which a search takes several
 OPTIONS: dict[str, dict[str, Any]] = {
     "--method": {"help": f"{' '.join(METHODS)}, a comma list, or all"},
     "--dataset": {"help": DATASET_HELP},
@@ -64,6 +66,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "say what would be done; start and write nothing",
     },
+    "--price-per-hour": {
+        "type": float,
+        "metavar": "PRICE",
+        "help": "of a device (a CPU thread or a GPU); forecast and report say what it costs",
+    },
     "--track": {"help": f"a comma list of {' '.join(TRACKERS)}"},
     "--track-project": {
         "default": PROJECT,
@@ -85,7 +92,7 @@ GROUPS = {
     "--model --metric --fix --space",
     "how much": "--trials --max-epochs --time-budget-minutes --confirm-seeds --train-samples "
     "--max-length --padding --precision --seed",
-    "where": "--results --name --data-dir --dry-run",
+    "where": "--results --name --data-dir --dry-run --price-per-hour",
     "tracking": "--track --track-project --dashboard",
     "hardware": "--gpus-per-trial --cpus-per-trial --concurrency --address",
 }
@@ -145,7 +152,8 @@ def build_parser() -> Parser:
     for title, flags in GROUPS.items():
         group = parser.add_argument_group(title)
         for flag in flags.split():
-            add_option(group, flag)
+            more = {"help": f"{OPTIONS[flag]['help']}; or a comma list"} if flag in LISTED else {}
+            add_option(group, flag, **more)
     return parser
 
 

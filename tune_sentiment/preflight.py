@@ -30,7 +30,7 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
     for study in studies:
         if resources.address == LOCAL:
             local_slots(study, resources, 1)
-    needed = SPARE_BYTES + sum(needed_bytes(study, resources) for study in studies)
+    needed = SPARE_BYTES + together_bytes(studies, resources)
     try:
         results.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=results) as file:
@@ -46,19 +46,39 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
         )
 
 
+def together_bytes(studies: Sequence[Study], resources: Resources) -> int:
+    """The most that studies take at a time: they share the slots, so checkpoints count once."""
+    checkpoints = max((checkpoint_bytes(study, resources) for study in studies), default=0)
+    return checkpoints + sum(run_bytes(study) + winner_bytes(study) for study in studies)
+
+
 def needed_bytes(study: Study, resources: Resources) -> int:
     """The most that a study's checkpoints, confirmation runs and winner take at a time."""
-    from tune_sentiment.checkpoint import KEPT
-    from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
+    return checkpoint_bytes(study, resources) + run_bytes(study) + winner_bytes(study)
 
-    trained = BYTES_PER_PARAM * study.num_trainable_params
+
+def checkpoint_bytes(study: Study, resources: Resources) -> int:
+    """The most that states of trainings under way take, if all slots are this study's."""
+    from tune_sentiment.checkpoint import KEPT
+
     running = resources.concurrency or 1  # of a cluster only its own Ray knows the size
     if resources.address == LOCAL:
         running = local_slots(study, resources, study.side_by_side).concurrency
-    checkpoints = running * (KEPT + 1) * STATE_COPIES * trained
+    return running * (KEPT + 1) * STATE_COPIES * BYTES_PER_PARAM * study.num_trainable_params
+
+
+def run_bytes(study: Study) -> int:
+    """What confirmation runs trained, kept until the winner is exported."""
+    from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
+
     seeds = study.config.confirm_seeds
     runs = seeds + (SCREENED - 1) * min(seeds, SCREENING_SEEDS)
-    return checkpoints + runs * trained + study.source.backbone.weights_bytes
+    return runs * BYTES_PER_PARAM * study.num_trainable_params
+
+
+def winner_bytes(study: Study) -> int:
+    """What ``winner/`` takes."""
+    return study.source.backbone.weights_bytes
 
 
 def local_slots(study: Study, resources: Resources, trainings: int) -> Slots:

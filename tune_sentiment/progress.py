@@ -1,5 +1,6 @@
 """What a person sees while trainings run: a live table in a terminal, plain lines elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -7,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tune_sentiment.metrics import Mode
+
 SHOWN_ENDED = 12
+LEAST_DONE = 0.5  # of a training, before what is left is forecast
 STYLES = {"finished": "green", "pruned": "yellow", "running": "cyan"}
 
 
@@ -45,46 +48,84 @@ class _Row:
     objective: float | None = None
     status: str = "running"
 
+    @property
+    def is_scored(self) -> bool:
+        return self.objective is not None and not math.isnan(self.objective)
+
 
 class Progress:
     """Follows the trainings of one stage of a study, as Ray Tune's callbacks tell of them.
 
     Args:
-        title: Stands above the table.
-        method: Stands before each line.
+        label: What the study is called beside others.
+        stage: What is done: the search, or which confirmation.
         total: Trainings to come.
         evaluations: Evaluations of a training that nothing ends early.
         metric: Name of the searched metric.
+        mode: ``max`` or ``min``.
         searched: Hyperparameters to show; ``seed`` shows the training's seed.
         noun: What one training is called, ``trial`` or ``run``.
         is_stopped: Whether the scheduler ended the training with a key.
+        before: Trials of the study that had ended before.
+        best: The best of the searched metric in those.
         console: Where to write; standard error if not given.
     """
 
     def __init__(
         self,
         *,
-        title: str,
-        method: str,
+        label: str,
+        stage: str,
         total: int,
         evaluations: int,
         metric: str,
+        mode: Mode,
         searched: Sequence[str],
         noun: str = "trial",
         is_stopped: Callable[[str], bool],
+        before: int = 0,
+        best: float | None = None,
         console: Console | None = None,
     ) -> None:
-        self.title, self.method, self.total, self.evaluations = title, method, total, evaluations
+        self.label, self.stage, self.total, self.evaluations = label, stage, total, evaluations
         self.metric, self.searched, self.is_stopped = metric, searched, is_stopped
-        self.noun = noun
+        self.better = max if mode == "max" else min
+        self.noun, self.before, self.best = noun, before, best
         self.console = console or Console(stderr=True)
         self.rows: dict[str, _Row] = {}
         self.started = time.monotonic()
 
     @property
+    def title(self) -> str:
+        """Stands above the table."""
+        return f"{self.label}: {self.stage}"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether trials are run, and not confirmations of them."""
+        return self.noun == "trial"
+
+    @property
+    def ended(self) -> int:
+        """Trainings that have, of those to come."""
+        return sum(row.seconds is not None for row in self.rows.values())
+
+    @property
     def has_ended(self) -> bool:
         """Whether every training has."""
-        return sum(row.seconds is not None for row in self.rows.values()) >= self.total
+        return self.ended >= self.total
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the stage still takes, if it goes on as it has gone; ``None`` before it can be said.
+
+        A training under way counts by its evaluations, as if nothing ended it early.
+        """
+        under_way = [row for row in self.rows.values() if row.seconds is None]
+        done = self.ended + sum(row.evaluation / self.evaluations for row in under_way)
+        if done < LEAST_DONE:
+            return None
+        return (time.monotonic() - self.started) * max(0.0, self.total - done) / done
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -104,6 +145,9 @@ class Progress:
         row = self.rows[trial.config["key"]]
         row.evaluation, row.status = result["evaluation"], result["status"]
         row.objective = result["objective"]
+        if self.is_search and row.is_scored and row.objective is not None:
+            known = row.objective if self.best is None else self.best
+            self.best = self.better(known, row.objective)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Show how a training ended."""
@@ -115,7 +159,8 @@ class Progress:
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Say that a training lost its worker and goes on in another one."""
         number = trial.config["number"]
-        self.say(f"{self.noun} {number} lost its worker and goes on from its last checkpoint")
+        what = f"{self.label}: {self.noun} {number}"
+        self.say(f"{what} lost its worker and goes on from its last checkpoint")
 
     def on_trial_cut_off(self, trial: Any, **info: Any) -> None:
         """Say that a training lost its node, and goes on when the others have ended."""
@@ -135,16 +180,14 @@ class Progress:
     def _ended(self, row: _Row) -> None:
         row.seconds = time.monotonic() - row.started
         if not self.console.is_terminal:
-            done = sum(row.seconds is not None for row in self.rows.values())
             self.say(
-                f"{self.method} [{done}/{self.total}] {self.noun} {row.number} {row.status} "
+                f"{self.label} [{self.ended}/{self.total}] {self.noun} {row.number} {row.status} "
                 f"after evaluation {row.evaluation} of {self.evaluations} · {self._value(row)} · "
                 f"{duration(row.seconds)} · {row.setting}"
             )
 
     def _value(self, row: _Row) -> str:
-        known = row.objective is not None and row.objective == row.objective
-        return f"{self.metric} {row.objective:.3f}" if known else f"{self.metric} -"
+        return f"{self.metric} {row.objective:.3f}" if row.is_scored else f"{self.metric} -"
 
     def table(self) -> Group:
         """The trainings that run, and the last ones that ended."""
@@ -155,12 +198,11 @@ class Progress:
         running = [row for row in self.rows.values() if row.seconds is None]
         for row in [*ended[-SHOWN_ENDED:], *running]:
             seconds = row.seconds or time.monotonic() - row.started
-            known = row.objective is not None and row.objective == row.objective
             table.add_row(
                 str(row.number),
                 Text(row.status, style=STYLES.get(row.status, "red")),
                 f"{row.evaluation}/{self.evaluations}",
-                f"{row.objective:.3f}" if known else "-",
+                f"{row.objective:.3f}" if row.is_scored else "-",
                 f"{seconds:.0f}",
                 Text(row.setting),
             )
@@ -169,43 +211,3 @@ class Progress:
         heading_row = Table.grid(padding=(0, 2))
         heading_row.add_row(title, ProgressBar(self.total, len(ended), width=40))
         return Group(heading_row, table)
-
-
-class Screen:
-    """Shows the stages that run: tables in a terminal, a line for each event elsewhere.
-
-    Args:
-        console: Where to write; standard error if not given.
-    """
-
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
-        self.shown: list[Progress] = []
-        self.live: Live | None = None
-
-    def __enter__(self) -> "Screen":
-        if self.console.is_terminal:
-            self.live = Live(
-                console=self.console, get_renderable=self._tables, refresh_per_second=2
-            )
-            self.live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-
-    def show(self, progress: Progress) -> None:
-        """A stage that begins; one that has ended leaves the live part, and its table stays."""
-        progress.console = self.console
-        progress.started = time.monotonic()
-        self.shown.append(progress)
-        if self.live is None:
-            progress.say(f"{progress.title}: {progress.total} to run")
-            return
-        for ended in [stage for stage in self.shown if stage.has_ended]:
-            self.shown.remove(ended)
-            self.console.print(ended.table())
-
-    def _tables(self) -> Group:
-        return Group(*(progress.table() for progress in self.shown))

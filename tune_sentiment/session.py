@@ -22,7 +22,7 @@ from tune_sentiment.hub import go_offline
 from tune_sentiment.methods import Method
 from tune_sentiment.nodes import check_reached, runtime_env
 from tune_sentiment.signals import listen
-from tune_sentiment.slots import Machine, Slots
+from tune_sentiment.slots import Machine, Room, Slots
 from tune_sentiment.splits import Split
 
 if TYPE_CHECKING:
@@ -109,6 +109,19 @@ def machine() -> Machine:
         memory=max(node.get("memory", 0.0) for node in nodes),
         nodes=sum(node.get("CPU", 0) > 0 for node in nodes),
     )
+
+
+def room(concurrency: int | None) -> Room:
+    """What all nodes of the running Ray have together.
+
+    Args:
+        concurrency: Trainings at a time that were asked for, if any were.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus, gpus, memory = (
+        sum(float(node.get(name, 0)) for node in nodes) for name in ("CPU", "GPU", "memory")
+    )
+    return Room(cpus, gpus, memory, concurrency, machine().nodes)
 
 
 def known_nodes() -> dict[str, bool]:

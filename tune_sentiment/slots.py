@@ -1,12 +1,14 @@
 """How cores, GPUs and memory are shared out among trainings that run at once."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 
 PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
 TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
+ROUNDING = 1e-6  # three thirds of a GPU are one
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class Slots:
         concurrency: Trainings at a time.
         cpus: CPU threads of each.
         gpus: GPUs of each.
+        memory: Bytes that each is expected to take on a CPU; 0 where that bounds nothing.
     """
 
     concurrency: int
     cpus: int
     gpus: float
+    memory: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,42 @@ class Machine:
     cards: float
     memory: float
     nodes: int = 1
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the trainings of one run share, of whatever size each is.
+
+    Args:
+        cpus: CPU cores of all nodes.
+        gpus: GPUs of all nodes.
+        memory: Bytes for workers on all nodes.
+        trainings: How many may run at once; ``None`` for as many as fit.
+        nodes: How many nodes there are.
+    """
+
+    cpus: float
+    gpus: float
+    memory: float
+    trainings: int | None = None
+    nodes: int = 1
+
+    @property
+    def most(self) -> int:
+        """The most trainings that can ever run at once: each takes a core at least."""
+        return max(1, min(int(self.cpus), self.trainings or int(self.cpus)))
+
+    def fits(self, slots: Slots, running: Iterable[Slots]) -> bool:
+        """Whether one more training fits beside those that run; alone each does."""
+        taken = list(running)
+        if not taken:
+            return True
+        if self.trainings is not None and len(taken) >= self.trainings:
+            return False
+        return all(
+            sum(getattr(each, name) for each in (*taken, slots)) <= getattr(self, name) + ROUNDING
+            for name in ("cpus", "gpus", "memory")
+        )
 
 
 def plan_slots(
@@ -67,6 +107,7 @@ def plan_slots(
     gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
     if gpus > there.cards:  # of this machine's card, where the cluster's nodes have none
         raise StartError(f"{gpus:g} GPUs needed for a trial, {there.cards:g} on a node")
+    per_training = 0.0
     if gpus:
         fitting = int(there.cards / gpus)
     else:
@@ -75,4 +116,5 @@ def plan_slots(
         fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
     each = max(1, min(resources.concurrency or fitting * there.nodes, fitting, trainings))
     concurrency = max(1, min(resources.concurrency or each * there.nodes, trainings))
-    return Slots(concurrency, resources.cpus_per_trial or max(1, there.cores // each), gpus)
+    cpus = resources.cpus_per_trial or max(1, there.cores // each)
+    return Slots(concurrency, cpus, gpus, per_training)

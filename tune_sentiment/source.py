@@ -31,24 +31,9 @@ class Source:
 
     @classmethod
     def find(
-        cls,
-        spec: DatasetSpec,
-        model: str,
-        *,
-        mirror: Path | None,
-        seed: int,
-        wants_gpu: bool,
-        has_gpu: bool | None = None,
+        cls, spec: DatasetSpec, model: str, *, mirror: Path | None, seed: int, wants_gpu: bool
     ) -> "Source":
         """Read the splits and find the model.
-
-        Args:
-            spec: The dataset's row.
-            model: The backbone as it was asked for.
-            mirror: Local mirror of named datasets.
-            seed: For splits that are cut here.
-            wants_gpu: Whether trainings use one where there is one.
-            has_gpu: Whether there is one; if not given, whether this machine has.
 
         Raises:
             UsageError: If a name is unknown or a file is not what it should be.
@@ -56,6 +41,16 @@ class Source:
         """
         backbone = load_backbone(model)
         splits = describe_splits(spec, mirror=mirror, seed=seed)
-        there_is = provenance.gpus() > 0 if has_gpu is None else has_gpu
-        device = "cuda" if wants_gpu and there_is else "cpu"
+        device = device_for(wants_gpu)
         return cls(dataset=spec, mirror=mirror, splits=splits, backbone=backbone, device=device)
+
+
+def device_for(wants_gpu: bool, has_gpu: bool | None = None) -> str:
+    """Where trainings run: on a GPU where one is wanted and there.
+
+    Args:
+        wants_gpu: Whether trainings use one where there is one.
+        has_gpu: Whether there is one; if not given, whether this machine has.
+    """
+    there_is = provenance.gpus() > 0 if has_gpu is None else has_gpu
+    return "cuda" if wants_gpu and there_is else "cpu"

@@ -38,7 +38,7 @@ class Study:
         config: What was asked for.
         space: The method's space with the pinned values taken out.
         source: Data and backbone.
-        beside: Trials of the preset's other studies, which run side by side with this one's.
+        beside: Trials of the other studies of a preset or a grid, which run side by side.
     """
 
     config: StudyConfig

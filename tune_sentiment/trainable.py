@@ -9,7 +9,7 @@ import math
 import sys
 import traceback
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ OUT_OF_MEMORY_WORDS = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+# What Ray's configuration of a trial holds beside the proposal: its study, and what it gets.
+STUDY, CPUS, GPUS = "study", "cpus", "gpus"
 
 
 class Objective:
@@ -191,11 +193,19 @@ class Job:
     keep: Path
 
 
+def resources_of(config: dict[str, Any]) -> Any:
+    """What Ray Tune reserves for a trial, as its configuration says: those of a run differ."""
+    from ray import tune
+
+    return tune.PlacementGroupFactory([{"CPU": config[CPUS], "GPU": config[GPUS]}])
+
+
 def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
     """Ray Tune's function: train one proposal and report each evaluation.
 
     Args:
-        config: A proposal as ``as_dict`` wrote it, and the id of its ``study``.
+        config: A proposal as ``as_dict`` wrote it, the id of its ``study``, its ``cpus`` and
+            ``gpus``.
         jobs: What each study's trainings need.
     """
     import ray
@@ -204,8 +214,8 @@ def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
 
     from tune_sentiment.memory import free_memory
 
-    job, proposal = jobs[config["study"]], Proposal.from_dict(config)
-    setup = job.setup
+    job, proposal = jobs[config[STUDY]], Proposal.from_dict(config)
+    setup = replace(job.setup, num_threads=config[CPUS])
     torch.set_num_threads(setup.num_threads)
     is_kept = proposal.origin == "confirm"
     path = job.keep / f"{proposal.key}.safetensors" if is_kept else None

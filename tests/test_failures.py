@@ -1,0 +1,83 @@
+"""What is one study's own failure, what ends the command, and what is said of either."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tune_sentiment import command
+from tune_sentiment.config import Resources
+from tune_sentiment.errors import StartError, TuneSentimentError
+from tune_sentiment.failures import Failures, reading
+from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.lock import study_lock
+
+
+def test_a_failure_is_told_once_and_what_follows_goes_on() -> None:
+    said: list[str] = []
+    failures = Failures(said.append)
+    with failures.of("a"):
+        raise StartError("the texts\nhave changed")
+    with failures.of("a"):
+        raise StartError("and again")
+    with failures.of("b"):
+        pass
+    assert said == ["a is left out: the texts have changed"]
+    assert "a" in failures
+    assert "b" not in failures
+    assert failures.told("a") == "a: the texts have changed"
+    assert failures.told("b") == "b ended without a winner; see its trials/"
+    with pytest.raises(StartError, match="have changed"):
+        failures.raise_first()
+
+
+def test_what_is_no_error_of_ours_keeps_its_traceback() -> None:
+    said: list[str] = []
+    failures = Failures(said.append)
+    with failures.of("a"):
+        _ = {}["key"]
+    assert "Traceback" in said[0]
+    assert said[1] == "a is left out: KeyError: 'key'"
+    with pytest.raises(TuneSentimentError, match="KeyError: 'key'") as raised:
+        failures.raise_first()
+    assert raised.value.exit_code == 1
+
+
+def test_a_full_disk_and_an_interruption_are_nobodys_own_failure() -> None:
+    failures = Failures(lambda line: None)
+    with pytest.raises(OSError, match="No space left"), failures.of("a"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(KeyboardInterrupt), failures.of("a"):
+        raise KeyboardInterrupt
+    assert not failures.errors
+
+
+def test_rubbish_in_a_ledger_is_told_in_one_line(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "lora")
+    for content in ("{", "[]", '{"key": "../x"}', "{}"):
+        path = folder.path / "trials" / "00000-k0.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        with pytest.raises(StartError) as raised, reading(folder.path):
+            folder.trials()
+        assert "\n" not in str(raised.value)
+        assert str(folder.path) in str(raised.value)
+
+
+def test_a_command_whose_every_study_fails_ends_with_the_first_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from run_search import plan
+    from tune_sentiment.options import build_parser
+
+    words = ["--method", "lora", "--dataset", "demo", "--model", "tiny", "--gpus-per-trial", "0"]
+    studies, _, results = plan(build_parser().parse_args([*words, "--results", str(tmp_path)]))
+    (tmp_path / studies[1].id).mkdir()
+    (tmp_path / studies[1].id / "trials").mkdir()
+    (tmp_path / studies[1].id / "trials" / "00000-k0.json").write_text("{")
+    with study_lock(tmp_path / studies[0].id), pytest.raises(StartError, match="cannot be read"):
+        command.search(studies, Resources(gpus_per_trial=0), results)
+    said = capsys.readouterr().err
+    assert f"{studies[0].id} is left out: study {studies[0].id} is being run by process" in said
+    assert "starting Ray" not in said
