@@ -1,14 +1,16 @@
 """A training's saved states: what it goes on from after a lost worker or an ended command.
 
 A state is a safetensors file, ``<step>.safetensors``, and a manifest beside it, ``<step>.json``,
-with its sha256, written last. One that does not match its manifest is passed over for the one
-before, and without any the training begins anew. Nothing is ever unpickled.
+with its sha256, written last; where batches were taken in parts, it names their size. A state that
+does not match its manifest is passed over for the one before, and without any the training begins
+anew. Nothing is ever unpickled.
 """
 
 import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,10 @@ class Checkpoints:
         with writing(path) as unfinished:
             save_file(_tensors(state), unfinished, metadata={"facts": facts})
             digest = sha256_of(unfinished)
-        write_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest})
+        manifest: dict[str, Any] = {"file": path.name, "sha256": digest}
+        if (micro := state.config.micro_batch_size) is not None:
+            manifest["micro_batch_size"] = micro
+        write_json(path.with_suffix(".json"), manifest)
 
     def restore(self, state: TrainState) -> float | None:
         """Put a fresh state where the newest good one stood; returns the objective then.
@@ -83,8 +88,24 @@ class Checkpoints:
         return None
 
     def _manifests(self) -> list[Path]:
-        """Newest first."""
-        return [] if self.folder is None else sorted(self.folder.glob("*.json"), reverse=True)
+        return [] if self.folder is None else _manifests_in(self.folder)
+
+
+def micro_batch_size(folder: Path) -> int | None:
+    """Texts at a time of the training that left its states here; ``None`` for whole batches.
+
+    Known before a model is built: the one of a whole batch may be what had no room.
+    """
+    for manifest in _manifests_in(folder):
+        with suppress(OSError, ValueError, AttributeError):
+            found = read_json(manifest).get("micro_batch_size")
+            return found if isinstance(found, int) and found >= 1 else None
+    return None
+
+
+def _manifests_in(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("*.json"), reverse=True)
 
 
 def _remove(manifest: Path) -> None:

@@ -4,6 +4,13 @@ import gc
 from functools import cache
 from pathlib import Path
 
+# What torch says in a plain RuntimeError: its CPU allocator, late CUDA errors, cuBLAS.
+OUT_OF_MEMORY_WORDS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
 
 def free_memory(device: str, method: str) -> None:
     """Free what a training left behind.
@@ -12,8 +19,13 @@ def free_memory(device: str, method: str) -> None:
         device: Where it ran.
         method: What it was: each method loads libraries of its own.
     """
-    gc.collect()
+    release_memory(device)
     _set_libraries_aside(method)
+
+
+def release_memory(device: str) -> None:
+    """Give back what nothing refers to any more."""
+    gc.collect()
     if device != "cpu":
         import torch
 
@@ -57,3 +69,12 @@ def peak_memory_bytes(device: str) -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that a CPU or a GPU has no memory left."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
