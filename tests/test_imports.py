@@ -14,6 +14,7 @@ PACKAGE = ROOT / "tune_sentiment"
 # Ray, listen to it, go on when it dies, and say what it will cost.
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
+MAY_IMPORT_RAY |= {"sharing"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
 HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 

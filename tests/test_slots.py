@@ -43,6 +43,26 @@ def test_several_nodes_run_what_each_of_them_can() -> None:
     assert plan_slots(Resources(concurrency=6), cluster, "cpu", 100) == Slots(6, 1, 0.0)
 
 
+def test_gpus_are_counted_on_the_nodes_that_have_them() -> None:
+    cluster = Machine(cores=32, cards=4, memory=100 * GIB, nodes=3, gpu_nodes=2)
+    slots = plan_slots(Resources(), cluster, "cuda", 100, per_gpu=5)
+    assert slots == Slots(40, 1, 1 / 5)
+    assert slots.per_gpu == 5
+    assert plan_slots(Resources(), cluster, "cuda", 12, per_gpu=5) == Slots(12, 4, 1 / 2)
+
+
+def test_any_number_of_shares_is_a_whole_gpu() -> None:
+    many = Machine(cores=64, cards=1, memory=100 * GIB)
+    for count in range(1, 50):  # 49 times 1 / 49 is less than one in floats
+        slots = plan_slots(Resources(), many, "cuda", 100, per_gpu=count)
+        assert (slots.concurrency, slots.per_gpu) == (count, count)
+
+
+def test_more_shares_than_cores_do_not_run() -> None:
+    asked = Resources(gpus_per_trial=0.1)
+    assert plan_slots(asked, GPU_BOX, "cuda", 100) == Slots(16, 1, 0.1)
+
+
 @pytest.mark.parametrize("asked", [{"gpus_per_trial": 1.0}, {"cpus_per_trial": 3}])
 def test_more_than_there_is_cannot_start(asked: dict[str, float]) -> None:
     with pytest.raises(StartError, match="asked for a trial"):

@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
 from tune_sentiment.data import load_train_val
 from tune_sentiment.errors import StartError
+from tune_sentiment.footprint import Card, cards_here
 from tune_sentiment.inside import check_study
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.progress import say
 from tune_sentiment.provenance import cores
+from tune_sentiment.slots import Slots
 from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study
 
@@ -34,6 +36,7 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
     from tune_sentiment import confirm, preflight, tuner
     from tune_sentiment.confirm_plan import is_complete
     from tune_sentiment.session import SharedInputs, ray_session
+    from tune_sentiment.sharing import Sharing
     from tune_sentiment.workload import Inputs
 
     folders = [(study, StudyFolder(results / study.id)) for study in studies]
@@ -69,10 +72,12 @@ def search(studies: Sequence[Study], resources: Resources, results: Path) -> Non
         say(f"{source.dataset.name}: {describe_counts(studies[0])}")
         if warning := shared_texts(studies[0]):
             say(warning)
+        sharing = Sharing.on_ray(resources, inputs)
         for study, folder in todo:
-            say(f"{study.id}: {_announce(study, folder, inputs, resources)}")
+            say(f"{study.id}: {_announce(study, folder, inputs, resources, sharing)}")
+        per_gpu = {study.id: sharing.of(study) for study, _ in todo}
         with _disk_errors(results):
-            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs))
+            tuner.run(todo, inputs, resources, partial(confirm.finish, inputs), per_gpu)
 
 
 def _tidy_complete(folder: StudyFolder) -> None:
@@ -102,14 +107,18 @@ def _disk_errors(results: Path) -> Generator[None, None, None]:
         ) from error
 
 
-def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resources) -> str:
+def _announce(
+    study: Study, folder: StudyFolder, inputs: Any, resources: Resources, sharing: Any
+) -> str:
     from ray.exceptions import RayError
 
     from tune_sentiment.session import remotely
     from tune_sentiment.workload import slots_for, trial_setup
 
     trials, confirmations = _still_to_run(study, folder)
-    slots = slots_for(study, resources, study.side_by_side)
+    slots = slots_for(study, resources, study.side_by_side, sharing.of(study))
+    if found := sharing.line(study, slots):
+        say(found)
     line = f"{trials} trials to run" if trials else "search complete"
     if trials and folder.test_openings():
         line += " (the test split was opened before; a new winner opens it again)"
@@ -121,7 +130,7 @@ def _announce(study: Study, folder: StudyFolder, inputs: Any, resources: Resourc
         measured: Calibration = ray.get(reference)
     except RayError as error:  # the trials will say what is wrong, each in its record
         return f"{line}, no forecast: {str(error).strip().splitlines()[-1]}"
-    return f"{line}, {_forecast(study, measured, trials, confirmations, slots.concurrency)}"
+    return f"{line}, {_forecast(study, measured, trials, confirmations, slots)}"
 
 
 def _still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
@@ -132,10 +141,11 @@ def _still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
 
 
 def _forecast(
-    study: Study, measured: Calibration, trials: int, confirmations: int, concurrency: int
+    study: Study, measured: Calibration, trials: int, confirmations: int, slots: Slots
 ) -> str:
+    in_turn = max(1, slots.concurrency // slots.per_gpu)  # what shares a GPU may wait for it
     seconds = forecast_seconds(
-        study, measured, trials=trials, confirmations=confirmations, concurrency=concurrency
+        study, measured, trials=trials, confirmations=confirmations, concurrency=in_turn
     )
     return cost_line(study, seconds, cores())
 
@@ -202,18 +212,30 @@ def shared_texts(study: Study) -> str | None:
     return f"warning: texts that stand in train, too: {', '.join(parts)}" if parts else None
 
 
+@cache
+def _cards_here() -> list[Card]:
+    """This machine's GPUs before a forecast has used them."""
+    return cards_here()
+
+
 def _dry_forecast(study: Study, folder: StudyFolder, resources: Resources) -> str:
     from tune_sentiment.preflight import local_slots
+    from tune_sentiment.sharing import Sharing
     from tune_sentiment.tokens import tokenise
     from tune_sentiment.workload import trial_setup
 
     source, config = study.source, study.config
     trials, confirmations = _still_to_run(study, folder)
-    slots = local_slots(study, resources, study.side_by_side)
-    train, _ = load_train_val(
+    splits = load_train_val(
         source.dataset, mirror=source.mirror, train_samples=config.train_samples, seed=config.seed
     )
-    tokens = tokenise(source.backbone, train.texts, train.labels, config.max_length)
+    tokens = cache(
+        lambda i: tokenise(source.backbone, splits[i].texts, splits[i].labels, config.max_length)
+    )
+    sharing = Sharing(resources, lambda: (tokens(0), tokens(1)), _cards_here, lambda *_: None)
+    slots = local_slots(study, resources, study.side_by_side, sharing.of(study))
     setup, params = trial_setup(study, slots), typical_params(study)
-    measured = calibrate(setup, params, config.seed, tokens)
-    return _forecast(study, measured, trials, confirmations, slots.concurrency)
+    measured = calibrate(setup, params, config.seed, tokens(0))
+    line = sharing.line(study, slots)
+    forecast = _forecast(study, measured, trials, confirmations, slots)
+    return forecast + (f"\n  sharing      {line}" if line else "")

@@ -70,13 +70,19 @@ class Course:
         folder: Its ledger, from which everything is planned.
         resources: What was asked for.
         supervisor: Knows what is to run alone.
+        per_gpu: Trainings of it that have room on a GPU.
     """
 
     def __init__(
-        self, study: Study, folder: StudyFolder, resources: Resources, supervisor: Supervisor
+        self,
+        study: Study,
+        folder: StudyFolder,
+        resources: Resources,
+        supervisor: Supervisor,
+        per_gpu: int = 1,
     ) -> None:
         self.study, self.folder = study, folder
-        self.resources, self.supervisor = resources, supervisor
+        self.resources, self.supervisor, self.per_gpu = resources, supervisor, per_gpu
         self.stage: Stage | None = None
         self.is_search_over = False
         self.tries: Counter[str] = Counter()  # of each confirmation run
@@ -215,7 +221,7 @@ class Course:
         )
 
     def _slots(self, trainings: int, is_alone: bool) -> Slots:
-        slots = slots_for(self.study, self.resources, trainings)
+        slots = slots_for(self.study, self.resources, trainings, self.per_gpu)
         return replace(slots, concurrency=1) if is_alone else slots
 
     def _progress(

@@ -4,6 +4,8 @@ import gc
 from functools import cache
 from pathlib import Path
 
+from tune_sentiment.slots import memory_fraction
+
 # What torch says in a plain RuntimeError: its CPU allocator, late CUDA errors, cuBLAS.
 OUT_OF_MEMORY_WORDS = (
     "can't allocate memory",
@@ -39,6 +41,23 @@ def _set_libraries_aside(method: str) -> None:
     The garbage collector would look through them after each training, for 0.2 s.
     """
     gc.freeze()
+
+
+def limit_memory(device: str, gpus: float) -> None:
+    """Let this process take no more of its GPU than its share, so that its neighbours keep theirs.
+
+    Every training sets it: its process may have had another share before.
+
+    Args:
+        device: Where the training runs; a CPU has no shares.
+        gpus: The training's share of a GPU; from 1 on all of it.
+    """
+    if device == "cpu":
+        return
+    import torch
+
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    torch.cuda.set_per_process_memory_fraction(memory_fraction(gpus, total))
 
 
 def reset_peak_memory(device: str) -> None:

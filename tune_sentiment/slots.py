@@ -1,11 +1,16 @@
 """How cores, GPUs and memory are shared out among trainings that run at once."""
 
+import math
 from dataclasses import dataclass
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 
 PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
+GPU_MARGIN = 0.15  # of what was measured: other batches leave other gaps between tensors
+CONTEXT_BYTES = 300 << 20  # CUDA's own part of each process at least, outside torch's allocator
+MOST_PER_GPU = 16  # trainings: more processes wait for each other and gain nothing
+WHOLE = 1e-9  # k shares of 1 / k are one GPU, whatever their sum in floats
 TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
 
 
@@ -23,6 +28,11 @@ class Slots:
     cpus: int
     gpus: float
 
+    @property
+    def per_gpu(self) -> int:
+        """Trainings that share a GPU."""
+        return int(1 / self.gpus + WHOLE) if 0 < self.gpus < 1 else 1
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -33,16 +43,23 @@ class Machine:
         cards: GPUs of that node.
         memory: Bytes for workers on that node.
         nodes: How many nodes there are.
+        gpu_nodes: How many of them have GPUs.
     """
 
     cores: int
     cards: float
     memory: float
     nodes: int = 1
+    gpu_nodes: int = 1
 
 
 def plan_slots(
-    resources: Resources, there: Machine, device: str, trainings: int, weights_bytes: int = 0
+    resources: Resources,
+    there: Machine,
+    device: str,
+    trainings: int,
+    weights_bytes: int = 0,
+    per_gpu: int = 1,
 ) -> Slots:
     """Share cores and GPUs among trainings; few trainings get more cores each.
 
@@ -55,6 +72,7 @@ def plan_slots(
         device: Where the trainings run, ``cpu`` or ``cuda``.
         trainings: How many there are to run.
         weights_bytes: Size of the backbone, for the estimate of memory.
+        per_gpu: Trainings that have room on a GPU, where nothing else is asked for.
 
     Raises:
         StartError: If more is asked for than there is.
@@ -64,13 +82,39 @@ def plan_slots(
         raise StartError(f"{asked:g} GPUs asked for a trial, {there.cards:g} on a node")
     if (resources.cpus_per_trial or 1) > there.cores:
         raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
-    gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
+    gpus = 0.0 if device == "cpu" else asked
+    if gpus is None:
+        gpus = 1 / _sharing(resources, there, trainings, per_gpu)
+    nodes = there.gpu_nodes if gpus else there.nodes
+    fitting = there.cores // (resources.cpus_per_trial or 1)
     if gpus:
-        fitting = int(there.cards / gpus)
+        fitting = min(fitting, int(there.cards / gpus + WHOLE))
     else:
-        fitting = there.cores // (resources.cpus_per_trial or 1)
         per_training = PROCESS_BYTES + TRAINING_COPIES * weights_bytes
         fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
-    each = max(1, min(resources.concurrency or fitting * there.nodes, fitting, trainings))
-    concurrency = max(1, min(resources.concurrency or each * there.nodes, trainings))
+    each = max(1, min(resources.concurrency or fitting * nodes, fitting, trainings))
+    concurrency = max(1, min(resources.concurrency or each * nodes, trainings))
     return Slots(concurrency, resources.cpus_per_trial or max(1, there.cores // each), gpus)
+
+
+def _sharing(resources: Resources, there: Machine, trainings: int, per_gpu: int) -> int:
+    """Trainings that share a GPU: what has room and cores, spread over all the cards there are.
+
+    Ray fills one card before it takes the next, so few trainings get larger shares.
+    """
+    cards = max(1, int(there.cards))
+    cores = there.cores // cards // (resources.cpus_per_trial or 1)
+    at_once = min(trainings, resources.concurrency or trainings)
+    return max(1, min(per_gpu, cores, math.ceil(at_once / (cards * there.gpu_nodes))))
+
+
+def memory_fraction(gpus: float, total: int) -> float:
+    """The share of a card that torch's allocator may hold in a training's process.
+
+    Args:
+        gpus: The training's share of a GPU.
+        total: Bytes of the card.
+    """
+    if gpus >= 1:
+        return 1.0
+    return max(gpus - CONTEXT_BYTES / total, gpus / 2)

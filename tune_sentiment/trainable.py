@@ -232,11 +232,12 @@ def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
     import torch
     from ray import tune
 
-    from tune_sentiment.memory import free_memory
+    from tune_sentiment.memory import free_memory, limit_memory
 
     job, proposal = jobs[config["study"]], Proposal.from_dict(config)
     setup = job.setup
     torch.set_num_threads(setup.num_threads)
+    limit_memory(setup.device, setup.gpus)
     is_kept = proposal.origin == "confirm"
     path = job.keep / f"{proposal.key}.safetensors" if is_kept else None
     training, validating = ray.get([job.train[0], job.validation[0]])

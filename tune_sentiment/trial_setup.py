@@ -30,6 +30,7 @@ class TrialSetup:
         device: ``cpu`` or ``cuda``.
         num_threads: CPU threads of a trial.
         max_length: Longest text in tokens.
+        gpus: Share of a GPU that a trial may take, where the device is one.
         checkpoints: Folder of the study's checkpoints; ``None`` to make none.
         checkpoint_seconds: Least time between two checkpoints of a trial.
     """
@@ -42,6 +43,7 @@ class TrialSetup:
     device: str
     num_threads: int
     max_length: int
+    gpus: float = 1.0
     checkpoints: Path | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
 

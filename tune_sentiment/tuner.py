@@ -5,7 +5,7 @@ by a signal, by a time budget or by an error of Ray's.
 """
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ray
 from ray import tune
@@ -28,6 +28,7 @@ def run(
     inputs: Inputs,
     resources: Resources,
     on_trained: Callable[[Study, StudyFolder], None] = lambda study, folder: None,
+    per_gpu: Mapping[str, int] | None = None,
 ) -> None:
     """Train all that these studies still miss: trials, and their winners with fresh seeds.
 
@@ -39,9 +40,13 @@ def run(
         inputs: Training and validation.
         resources: What was asked for.
         on_trained: Told of each study that has nothing left to train, between two runs.
+        per_gpu: Trainings of each study that have room on a GPU, by its id; one if not given.
     """
-    supervisor = Supervisor(say)
-    courses = [Course(study, folder, resources, supervisor) for study, folder in work]
+    supervisor, shares = Supervisor(say), per_gpu or {}
+    courses = [
+        Course(study, folder, resources, supervisor, shares.get(study.id, 1))
+        for study, folder in work
+    ]
     while courses:
         ready = [course for course in courses if course.next_stage()]
         for course in courses:
