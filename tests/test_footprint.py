@@ -1,16 +1,20 @@
 """What a training takes of a GPU's memory, and how many that lets share one."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import repeat
 from tests.methods.test_contract import setup_for, start_of
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.footprint import (
+    BARE_CONTEXT_BYTES,
     STRAINED_BATCHES,
     Card,
     Footprint,
@@ -18,9 +22,11 @@ from tune_sentiment.footprint import (
     keep,
     kept,
     longest,
+    measure,
     strain,
     trainings_on,
 )
+from tune_sentiment.memory import limit_memory
 from tune_sentiment.slots import CONTEXT_BYTES, MOST_PER_GPU, memory_fraction
 from tune_sentiment.tokens import Tokens
 
@@ -102,6 +108,68 @@ def test_the_longest_texts_are_trained_on_and_evaluated(
     assert train.taken == [(three, padding)] * STRAINED_BATCHES
     many = sorted(validation.lengths.tolist())[-128:]
     assert validation.taken == [(many, "dynamic")] * STRAINED_BATCHES
+
+
+def gpu_that_says(monkeypatch: pytest.MonkeyPatch, **said: Any) -> None:
+    """Put these answers in place of a driver's; lists are answered one after the other."""
+    for name, answer in said.items():
+        answers = iter(answer) if isinstance(answer, list) else itertools.repeat(answer)
+        monkeypatch.setattr(torch.cuda, name, lambda *_, answers=answers: next(answers))
+
+
+@pytest.mark.parametrize(
+    ("free", "context"),
+    [
+        ([79 * GB, 68 * GB], 2 * GB - 400 * 10**6),  # 0.6 GB of the first GB, one that came later
+        ([int(79.8 * GB), int(69.8 * GB)], 200 * 10**6),
+        ([79 * GB, 70 * GB], BARE_CONTEXT_BYTES),  # others gave some back meanwhile
+    ],
+)
+def test_the_context_is_what_torch_does_not_hold_and_others_did_not_have(
+    free: list[int],
+    context: int,
+    tiny: Backbone,
+    eight: Tokens,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu_that_says(
+        monkeypatch,
+        mem_get_info=[(left, 80 * GB) for left in free],
+        memory_reserved=10 * GB,
+        max_memory_reserved=12 * GB,
+    )
+    found = measure(setup_for("lora", tiny), start_of("lora"), 7, eight, eight)
+    assert (found.reserved, found.total) == (12 * GB, 80 * GB)
+    assert found.context == pytest.approx(context, abs=30 * 10**6)
+
+
+def test_a_batch_that_no_card_takes_is_too_large_and_another_error_is_one(
+    tiny: Backbone, eight: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Tokens):
+        error: Exception = torch.OutOfMemoryError("CUDA out of memory")
+
+        def batch(self, items: Any, padding: str = "dynamic") -> Any:
+            raise self.error
+
+    gpu_that_says(monkeypatch, mem_get_info=(79 * GB, 80 * GB))
+    broken = Broken(eight.ids, eight.offsets, eight.labels, eight.pad_id, eight.max_length)
+    setup, params = setup_for("lora", tiny), start_of("lora")
+    assert measure(setup, params, 7, broken, eight).is_too_large
+    monkeypatch.setattr(Broken, "error", RuntimeError("mat1 and mat2 shapes"))
+    with pytest.raises(RuntimeError, match="mat1"):
+        measure(setup, params, 7, broken, eight)
+
+
+def test_each_training_sets_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    card = SimpleNamespace(total_memory=80 * GB)
+    gpu_that_says(monkeypatch, current_device=0, get_device_properties=card)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limits.append)
+    for gpus in (0.5, 1.0, 0.25):  # one process, three stages
+        limit_memory("cuda", gpus)
+    limit_memory("cpu", 0.5)
+    assert limits == [memory_fraction(gpus, 80 * GB) for gpus in (0.5, 1.0, 0.25)]
 
 
 def test_the_longest_are_all_where_there_are_too_few() -> None:

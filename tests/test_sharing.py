@@ -1,6 +1,6 @@
 """GPUs that are not there: how a study's trainings would share them, by a probe that is given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 import ray
 from ray.exceptions import RayError
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from run_search import plan
 from tune_sentiment.config import Resources
 from tune_sentiment.course import Course
+from tune_sentiment.data import load_train_val
 from tune_sentiment.footprint import Card, Footprint
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.options import build_parser
-from tune_sentiment.sharing import Sharing, cards_of_ray, heaviest
-from tune_sentiment.slots import CONTEXT_BYTES, Slots
+from tune_sentiment.session import SharedInputs, machine
+from tune_sentiment.sharing import Sharing, heaviest
+from tune_sentiment.slots import CONTEXT_BYTES, Slots, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import Supervisor
 from tune_sentiment.tokens import Tokens
-from tune_sentiment.workload import slots_for, trial_setup
+from tune_sentiment.workload import Inputs, slots_for, trial_setup
 
 GB = 10**9
 CARDS = [Card("card", 80 * GB, 80 * GB - CONTEXT_BYTES)]
@@ -221,20 +224,42 @@ def test_the_share_reaches_the_stages_and_what_each_training_is_told(
     assert trial_setup(study, stage.slots, folder).gpus == 1 / 8
 
 
+@pytest.fixture(scope="module")
+def two_gpus() -> Iterator[None]:
+    """Ray on a machine that it takes to have two GPUs; torch sees none."""
+    ray.init(address="local", num_cpus=64, num_gpus=2, include_dashboard=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.slow
-def test_as_many_as_share_a_gpu_run_at_the_same_time() -> None:
-    ray.init(address="local", num_cpus=14, num_gpus=2, include_dashboard=False)
-    try:
-        share = 1 / 7  # in Ray's steps of a ten-thousandth no whole number of them is one
+@pytest.mark.usefixtures("two_gpus")
+def test_ray_has_room_for_as_many_shares_as_were_planned() -> None:
+    there = machine()
+    for count in (3, 7, 13):  # in Ray's steps of a ten-thousandth no whole number is one GPU
+        slots = plan_slots(AUTO, there, "cuda", 100, per_gpu=count)
+        assert slots.concurrency == 2 * count
+        bundle = {"CPU": float(slots.cpus), "GPU": slots.gpus}  # as Ray Tune reserves a trial
+        places = [placement_group([bundle]) for _ in range(slots.concurrency)]
+        ready = [place.ready() for place in places]
+        assert ray.wait(ready, num_returns=len(ready), timeout=60)[1] == []
+        for place in places:
+            remove_placement_group(place)
 
-        @ray.remote(num_gpus=share, num_cpus=1)
-        class Training:
-            def cards(self) -> list[str]:
-                return [str(card) for card in ray.get_gpu_ids()]
 
-        trainings = [Training.remote() for _ in range(14)]
-        found = ray.get([training.cards.remote() for training in trainings], timeout=120)
-        assert sorted(found) == [["0"]] * 7 + [["1"]] * 7
-        assert cards_of_ray() == []  # Ray counts two, torch sees none
-    finally:
-        ray.shutdown()
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_gpus")
+def test_what_ray_calls_a_gpu_and_torch_does_not_is_said(
+    studies_of: Callable[..., dict[str, Study]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = studies_of("lora", "--trials", "100", gpus=2)["lora"]
+    monkeypatch.undo()  # the nodes are Ray's own again
+    splits = load_train_val(study.source.dataset, mirror=None, train_samples=None, seed=42)
+    inputs = Inputs(*(SharedInputs(study.source.backbone, s, 32, "cuda") for s in splits))
+    sharing = Sharing.on_ray(AUTO, inputs)
+    assert sharing.of(study) == 1
+    assert sharing.found[study.id] == (1, "no worker sees a GPU")
+    asked = Sharing(AUTO, sharing.tokens, lambda: CARDS, sharing.probe)
+    assert asked.of(study) == 1
+    assert asked.found[study.id][1].startswith("its memory was not measured: ")
+    assert "CUDA" in asked.found[study.id][1]

@@ -103,9 +103,10 @@ def measure(
     """What ``strain`` takes of a GPU; runs in a worker that has one to itself."""
     import torch
 
-    from tune_sentiment.memory import is_out_of_memory, limit_memory
+    from tune_sentiment.memory import is_out_of_memory, limit_memory, reset_peak_memory
 
     limit_memory(setup.device, 1.0)
+    reset_peak_memory(setup.device)
     before, total = torch.cuda.mem_get_info()
     try:
         strain(setup, params, seed, train, validation)
