@@ -2,7 +2,7 @@ import pytest
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
-from tune_sentiment.slots import Machine, Slots, plan_slots
+from tune_sentiment.slots import MOST_PER_GPU, Machine, Slots, plan_slots
 
 GIB = 1 << 30
 LAPTOP = Machine(cores=2, cards=0, memory=16 * GIB)
@@ -53,7 +53,7 @@ def test_gpus_are_counted_on_the_nodes_that_have_them() -> None:
 
 def test_any_number_of_shares_is_a_whole_gpu() -> None:
     many = Machine(cores=64, cards=1, memory=100 * GIB)
-    for count in range(1, 50):  # 49 times 1 / 49 is less than one in floats
+    for count in range(1, MOST_PER_GPU + 1):
         slots = plan_slots(Resources(), many, "cuda", 100, per_gpu=count)
         assert (slots.concurrency, slots.per_gpu) == (count, count)
 

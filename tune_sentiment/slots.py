@@ -10,7 +10,6 @@ PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
 GPU_MARGIN = 0.15  # of what was measured: other batches leave other gaps between tensors
 CONTEXT_BYTES = 300 << 20  # CUDA's own part of each process at least, outside torch's allocator
 MOST_PER_GPU = 16  # trainings: more processes wait for each other and gain nothing
-WHOLE = 1e-9  # k shares of 1 / k are one GPU, whatever their sum in floats
 TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
 
 
@@ -31,7 +30,7 @@ class Slots:
     @property
     def per_gpu(self) -> int:
         """Trainings that share a GPU."""
-        return int(1 / self.gpus + WHOLE) if 0 < self.gpus < 1 else 1
+        return int(1 / self.gpus) if 0 < self.gpus < 1 else 1
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def plan_slots(
     nodes = there.gpu_nodes if gpus else there.nodes
     fitting = there.cores // (resources.cpus_per_trial or 1)
     if gpus:
-        fitting = min(fitting, int(there.cards / gpus + WHOLE))
+        fitting = min(fitting, int(there.cards / gpus))
     else:
         per_training = PROCESS_BYTES + TRAINING_COPIES * weights_bytes
         fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
