@@ -58,6 +58,14 @@ def test_any_number_of_shares_is_a_whole_gpu() -> None:
         assert (slots.concurrency, slots.per_gpu) == (count, count)
 
 
+def test_the_memory_of_the_machine_bounds_how_many_share_a_gpu() -> None:
+    laptop = Machine(cores=16, cards=1, memory=11 * GIB)
+    assert plan_slots(Resources(), laptop, "cuda", 100, per_gpu=16) == Slots(3, 5, 1 / 3)
+    assert plan_slots(Resources(), laptop, "cuda", 100, GIB, per_gpu=16) == Slots(2, 8, 1 / 2)
+    two_cards = Machine(cores=16, cards=2, memory=11 * GIB)
+    assert plan_slots(Resources(), two_cards, "cuda", 100, per_gpu=16) == Slots(2, 8, 1.0)
+
+
 def test_more_shares_than_cores_do_not_run() -> None:
     asked = Resources(gpus_per_trial=0.1)
     assert plan_slots(asked, GPU_BOX, "cuda", 100) == Slots(16, 1, 0.1)

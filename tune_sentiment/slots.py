@@ -7,6 +7,7 @@ from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 
 PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
+GPU_PROCESS_BYTES = 3 << 30  # one with CUDA's, of the machine's own memory
 GPU_MARGIN = 0.15  # of what was measured: other batches leave other gaps between tensors
 CONTEXT_BYTES = 300 << 20  # CUDA's own part of each process at least, outside torch's allocator
 MOST_PER_GPU = 16  # trainings: more processes wait for each other and gain nothing
@@ -83,7 +84,8 @@ def plan_slots(
         raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
     gpus = 0.0 if device == "cpu" else asked
     if gpus is None:
-        gpus = 1 / _sharing(resources, there, trainings, per_gpu)
+        processes = int(there.memory / (GPU_PROCESS_BYTES + weights_bytes))
+        gpus = 1 / _sharing(resources, there, trainings, per_gpu, processes)
     nodes = there.gpu_nodes if gpus else there.nodes
     fitting = there.cores // (resources.cpus_per_trial or 1)
     if gpus:
@@ -96,15 +98,17 @@ def plan_slots(
     return Slots(concurrency, resources.cpus_per_trial or max(1, there.cores // each), gpus)
 
 
-def _sharing(resources: Resources, there: Machine, trainings: int, per_gpu: int) -> int:
+def _sharing(
+    resources: Resources, there: Machine, trainings: int, per_gpu: int, processes: int
+) -> int:
     """Trainings that share a GPU: what has room and cores, spread over all the cards there are.
 
     Ray fills one card before it takes the next, so few trainings get larger shares.
     """
     cards = max(1, int(there.cards))
-    cores = there.cores // cards // (resources.cpus_per_trial or 1)
+    processes = min(processes, there.cores // (resources.cpus_per_trial or 1))
     at_once = min(trainings, resources.concurrency or trainings)
-    return max(1, min(per_gpu, cores, math.ceil(at_once / (cards * there.gpu_nodes))))
+    return max(1, min(per_gpu, processes // cards, math.ceil(at_once / (cards * there.gpu_nodes))))
 
 
 def memory_fraction(gpus: float, total: int) -> float:
