@@ -12,7 +12,7 @@ import torch
 
 from tests.methods.test_contract import proposal_for, setup_for, start_of
 from tune_sentiment.backbone import Backbone
-from tune_sentiment.checkpoint import micro_batch_size
+from tune_sentiment.checkpoint import Checkpoints
 from tune_sentiment.config import PADDINGS
 from tune_sentiment.methods import METHODS
 from tune_sentiment.proposal import Proposal
@@ -221,7 +221,7 @@ def test_a_second_try_that_was_cut_off_goes_on_with_its_halves(
     for path in (tmp_path / proposal.key).iterdir():
         path.unlink()
     cut_off(setup, proposal, eight)
-    assert micro_batch_size(tmp_path / proposal.key) == 3
+    assert Checkpoints(tmp_path / proposal.key, 0.0).micro_batch_size() == 3
     scarce = Scarce.of(eight, room=3)
     rest = tried(setup, scarce, eight)
     assert max(scarce.used) == 3
@@ -250,8 +250,8 @@ def test_a_manifest_that_says_nothing_of_use_means_whole_batches(
     written: str, tmp_path: Path
 ) -> None:
     (tmp_path / "000000001.json").write_text(written)
-    assert micro_batch_size(tmp_path) is None
-    assert micro_batch_size(tmp_path / "none") is None
+    for folder in (tmp_path, tmp_path / "none", None):
+        assert Checkpoints(folder, 0.0).micro_batch_size() is None
 
 
 @pytest.mark.parametrize("method", [n for n, m in METHODS.items() if not m.is_neural])

@@ -87,25 +87,20 @@ class Checkpoints:
             return objective
         return None
 
+    def micro_batch_size(self) -> int | None:
+        """Texts at a time of the training that left the newest state; ``None`` for whole batches.
+
+        Known before a model is built: the one of a whole batch may be what there was no room for.
+        """
+        for manifest in self._manifests():
+            with suppress(OSError, ValueError, AttributeError):
+                found = read_json(manifest).get("micro_batch_size")
+                return found if isinstance(found, int) and found >= 1 else None
+        return None
+
     def _manifests(self) -> list[Path]:
-        return [] if self.folder is None else _manifests_in(self.folder)
-
-
-def micro_batch_size(folder: Path) -> int | None:
-    """Texts at a time of the training that left its states here; ``None`` for whole batches.
-
-    Known before a model is built: the one of a whole batch may be what had no room.
-    """
-    for manifest in _manifests_in(folder):
-        with suppress(OSError, ValueError, AttributeError):
-            found = read_json(manifest).get("micro_batch_size")
-            return found if isinstance(found, int) and found >= 1 else None
-    return None
-
-
-def _manifests_in(folder: Path) -> list[Path]:
-    """Newest first."""
-    return sorted(folder.glob("*.json"), reverse=True)
+        """Newest first."""
+        return [] if self.folder is None else sorted(self.folder.glob("*.json"), reverse=True)
 
 
 def _remove(manifest: Path) -> None:

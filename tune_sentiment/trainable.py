@@ -155,11 +155,12 @@ def _one_try(
 
 def _as_it_was(setup: TrialSetup, proposal: Proposal) -> TrialSetup:
     """The setup with as many texts at a time as the training had when it was cut off."""
-    from tune_sentiment.checkpoint import micro_batch_size
+    from tune_sentiment.checkpoint import Checkpoints
 
     if setup.checkpoints is None or not setup.plan:
         return setup
-    return setup.at_a_time(micro_batch_size(setup.checkpoints / proposal.key))
+    left = Checkpoints(setup.checkpoints / proposal.key, setup.checkpoint_seconds)
+    return setup.at_a_time(left.micro_batch_size())
 
 
 def _report(status: str, objective: Objective, details: dict[str, Any]) -> dict[str, Any]:
