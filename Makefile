@@ -52,7 +52,7 @@ test-faults-long: setup ## the same, the driver killed at 20 random moments, and
 
 reliability: setup ## write docs/reliability.md: the long faults, then plain Ray Tune's; two hours
 	rm -f tests/faults/records/*.jsonl
-	FAULT_RECORDS=tests/faults/records/ours.jsonl $(MAKE) test-faults-long
+	-FAULT_RECORDS=tests/faults/records/ours.jsonl $(MAKE) test-faults-long
 	.venv/bin/python -m tests.faults.attempts
 	.venv/bin/python -m tests.faults.reliability
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.faults.catalogue import CATALOGUE
-from tests.faults.command import stamp
+from tests.faults.reliability import stamp
 from tune_sentiment.backbone import Backbone, load_backbone
 from tune_sentiment.features import Features
 from tune_sentiment.tokens import Tokens, tokenise

@@ -150,7 +150,6 @@ TORN = {
 }
 
 
-@pytest.mark.fault("checkpoint-torn")
 @pytest.mark.faults
 @pytest.mark.parametrize("harm", TORN)
 def test_a_torn_state_falls_back_to_the_one_before(
@@ -168,7 +167,6 @@ def test_a_torn_state_falls_back_to_the_one_before(
     assert rest == expected[-len(rest) :]
 
 
-@pytest.mark.fault("checkpoint-torn")
 @pytest.mark.faults
 @pytest.mark.parametrize("harm", TORN)
 def test_without_a_good_state_a_training_begins_anew(
@@ -217,7 +215,6 @@ def test_only_what_trains_is_saved(tiny: Backbone, eight: Tokens, tmp_path: Path
     assert len(names) < len(list(state.model.parameters()))
 
 
-@pytest.mark.fault("checkpoint-torn")
 @pytest.mark.faults
 def test_a_torn_state_does_not_outlive_those_that_are_saved_after_it(
     tiny: Backbone, eight: Tokens, tmp_path: Path

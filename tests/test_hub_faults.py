@@ -1,5 +1,6 @@
 """A hub that is slow, refuses, breaks off or sends something else: one clear line, and soon."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ from tests.hub_commands import Ended, look
 from tests.hub_content import ROTTEN_TOMATOES, contents, parquet, reviews
 from tests.hub_repos import Repo
 from tests.hub_server import FAULTS, running_hub
+from tune_sentiment.downloads import as_announced
+from tune_sentiment.errors import StartError
 
 pytestmark = pytest.mark.slow
 Repos = dict[tuple[str, str], Repo]
@@ -139,3 +142,25 @@ def test_other_data_that_can_be_read_is_refused_and_nothing_is_kept_of_it(
         again = look(hub.address, tmp_path)
     assert again.code == 0, again.err
     assert splits(again) == splits(filled[1])
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, OSError, None])
+def test_a_damaged_file_does_not_stay_whatever_ends_the_download(
+    end: type[BaseException] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    blobs = tmp_path / "models--a--b" / "blobs"
+    blobs.mkdir(parents=True)
+    whole, damaged = b"whole", blobs / ("0" * 64)
+    kept = blobs / hashlib.sha256(whole).hexdigest()
+
+    @as_announced("model", "a/b")
+    def download() -> None:
+        kept.write_bytes(whole)
+        damaged.write_bytes(b"something else")
+        if end is not None:
+            raise end
+
+    with pytest.raises(StartError, match="came damaged"):
+        download()
+    assert list(blobs.iterdir()) == [kept]

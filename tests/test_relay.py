@@ -1,13 +1,17 @@
 """Several studies in one run of Ray Tune: who is asked for a trial, and who is told of its end."""
 
 import io
+import time
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_sentiment.course import Stage
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import Progress, Screen
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
@@ -16,6 +20,7 @@ from tune_sentiment.searcher import FixedSearch
 from tune_sentiment.slots import Slots
 
 TWO, ONE = Slots(2, 1, 0.0), Slots(1, 2, 0.0)
+ONE_NODE = {"here": True}
 
 
 class Runs(FixedSearch):
@@ -72,9 +77,15 @@ class Course:
         self.stage = None
 
 
-def relay(*courses: Any, slots: Slots = TWO, is_single: bool = False) -> Relay:
+def relay(
+    *courses: Any,
+    slots: Slots = TWO,
+    is_single: bool = False,
+    nodes_there: Mapping[str, bool] = ONE_NODE,
+) -> Relay:
     screen = Screen(Console(file=io.StringIO()))
-    return Relay(courses, slots, mode="max", screen=screen, is_single=is_single)
+    nodes = LostNodes(lambda: nodes_there)
+    return Relay(courses, slots, mode="max", screen=screen, nodes=nodes, is_single=is_single)
 
 
 def asked(made: Relay, *trials: str) -> list[Any]:
@@ -127,14 +138,54 @@ def test_a_searcher_that_has_finished_is_not_asked_again() -> None:
     assert asked(made, "2") == [Searcher.FINISHED]
 
 
+def rays_trial(made: Relay, trial_id: str, losses: int = 1) -> SimpleNamespace:
+    return SimpleNamespace(
+        config=made.suggest(trial_id),
+        trial_id=trial_id,
+        status="PENDING",
+        error_file=None,
+        run_metadata=SimpleNamespace(num_failures=losses),
+        last_result={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "lost", "is_open"),
+    [(2, 0, False), (2, 1, True), (2, 2, True), (3, 1, False), (3, 2, True)],
+)
+def test_losses_with_a_node_are_not_the_trials_and_leave_it_open(
+    losses: int, lost: int, is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune_sentiment.nodes.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("tune_sentiment.nodes.PAUSE_SECONDS", 0.0)
+    there, given_up = {str(i): i > 0 for i in range(5)}, stage("a")  # one was lost long before
+    made = relay(Course("svm", given_up), nodes_there=there)
+    trial = rays_trial(made, "1", losses)
+    StageScheduler(made).on_trial_add(None, trial)
+    listeners = StageListeners(made)
+    listeners.on_trial_start(iteration=1, trials=[trial], trial=trial)
+    StageScheduler(made).on_trial_error(None, trial)
+    made.on_trial_complete("1", error=True)
+    trial.status = "ERROR"
+    listeners.on_trial_error(iteration=2, trials=[trial], trial=trial)
+    listeners.on_step_end(iteration=2, trials=[trial])
+    assert asked(made, "2") == [None]  # the study waits for what has become of its trial
+    there |= {str(i + 1): False for i in range(lost)}  # Ray learns of it later
+    time.sleep(0.3 if not is_open else 0.0)
+    listeners.on_step_end(iteration=3, trials=[trial])
+    assert asked(made, "2") == [Searcher.FINISHED]
+    assert (given_up.recorder.ended == {"a"}) is not is_open
+    assert (given_up.recorder.left_open == {"a"}) is is_open
+    assert given_up.searcher.ended == ([] if is_open else ["1"])
+    assert not given_up.recorder.running
+
+
 def test_a_trial_that_ray_gives_up_without_a_word_is_recorded_and_makes_room() -> None:
     given_up = stage("a")
     made = relay(Course("svm", given_up))
-    trial = SimpleNamespace(
-        config=made.suggest("1"), trial_id="1", status="PENDING", error_file=None
-    )
+    trial = rays_trial(made, "1")
     StageScheduler(made).on_trial_add(None, trial)
-    listeners = StageListeners(made, lambda: 0)
+    listeners = StageListeners(made)
     listeners.on_step_end(iteration=1, trials=[trial])
     assert asked(made, "2") == [None]
     trial.status = "ERROR"
@@ -153,7 +204,7 @@ def test_a_single_stage_is_not_followed_by_the_next() -> None:
 def test_what_happens_to_a_trial_is_told_to_its_own_study() -> None:
     first, second = stage("same"), stage("same")
     made = relay(Course("svm", first), Course("lora", second))
-    listeners = StageListeners(made, lambda: 0)
+    listeners = StageListeners(made)
     for trial in ("1", "2"):
         told = SimpleNamespace(config=made.suggest(trial), last_result=None)
         listeners.on_trial_start(iteration=0, trials=[], trial=told)

@@ -21,7 +21,7 @@ def test_every_fault_was_tried_on_both_sides(name: str) -> None:
 
 def outcome(**changed: Any) -> dict[str, Any]:
     usual = {"asked": 4, "codes": [0], "before": 0, "lost": 0, "again": 0, "complete": 4}
-    return {**usual, "failed": 0, "nan": 0, "from_start": 0, "said": "", "left": 0, **changed}
+    return {**usual, "failed": 0, "nan": 0, "from_start": 0, "said": [], "left": 0, **changed}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def outcome(**changed: Any) -> dict[str, Any]:
         ([outcome(codes=[-9, 0], before=2, again=1), outcome(codes=[-9, 0], before=1)], "of 3 that "
          "were complete before 0 were lost and 1 ran again (2 tries)"),
         ([outcome(nan=1)], "1 of the complete ones with NaN, without a word"),
-        ([outcome(codes=[1], said="RuntimeError: low on memory")], "exit code 1; 4 of 4 trials "
+        ([outcome(codes=[1], said=["RuntimeError"])], "exit code 1; 4 of 4 trials "
          "complete at the end; `RuntimeError`"),
         ([outcome(left=2), outcome()], "processes left after 30 s in 1 of 2 tries"),
     ],
@@ -52,4 +52,14 @@ def test_what_became_of_plain_ray_tune_is_counted_over_all_tries(
     ],
 )
 def test_no_failure_in_n_tries_is_written_as_a_bound(passed: list[bool], words: str) -> None:
-    assert reliability.tries_words([{"passed": one} for one in passed]) == words
+    tries = [{"passed": one} for one in passed]
+    assert reliability.tries_words(tries) == words
+    assert reliability.tries_words(tries, is_random=False) == words.partition(":")[0]
+
+
+def test_other_settings_stand_apart() -> None:
+    tries = [outcome(setting=""), outcome(setting="A=0", again=1), outcome(setting="")]
+    plain, told = reliability.by_setting(tries).split("<br>")
+    assert "(2 tries)" in plain
+    assert told.startswith("with `A=0`: exit code 0")
+    assert reliability.by_setting([]) == "not tried"

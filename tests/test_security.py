@@ -7,6 +7,7 @@ is tested, it is deleted.
 import ast
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -179,11 +180,14 @@ def test_trackers_write_through_no_link_out(
     study, said = Growing(tmp_path / "results"), []
     folder, before = study.folder.path, contents(outside)
     study.end(study.begin(0), "failed")
-    for link in (folder / "tracking", tmp_path / "results" / "tracking"):
+    beside = tmp_path / "results" / "tracking"
+    for link in (folder / "tracking", beside, beside / "tensorboard" / folder.name):
+        link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(outside)
         assert not Log("tensorboard", "p", [folder], said.append).run(is_last=True)
         assert "leads out of" in said[-1]
         link.unlink()
+    shutil.rmtree(beside)
     (tmp_path / "results" / "tracking").symlink_to(outside)
     assert dashboard.main([str(tmp_path / "results")]) == 3
     (tmp_path / "named").mkdir()

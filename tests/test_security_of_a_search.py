@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main as analyse
+from tests.canary import pickled
 from tests.watched import CANARY, INTRUDERS, Watched, watch
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,8 @@ def test_no_token_is_in_anything_that_was_written_or_in_a_command(watched: Watch
     names = " ".join(name for name, _ in written)
     for part in ("tracking/wandb", ".zip: ", "mlflow.db", "events.out", "gcs_server.out"):
         assert part in names, part
-    for part in ("report.html", "winner/README.md", "tuner.pkl", "stderr.txt"):
+    assert b"job" in watched.remembered.read_bytes()
+    for part in ("report.html", "winner/README.md", "tuner.pkl", "stderr.txt", "remembered.bin"):
         assert part in names, part
     for secret in (CANARY, watched.token):
         looked_for = _searched(secret)
@@ -99,7 +101,8 @@ def test_a_trial_that_raised_is_recorded_beside_one_that_did_not(watched: Watche
 
 
 def test_pickles_in_rays_folder_are_not_opened(watched: Watched) -> None:
-    planted = [path for path in watched.results.rglob("*.pkl") if b"Path" in path.read_bytes()]
+    content = pickled(watched.canary)
+    planted = [path for path in watched.results.rglob("*.pkl") if path.read_bytes() == content]
     assert planted
     assert not watched.canary.exists()
 

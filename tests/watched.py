@@ -26,6 +26,21 @@ THEIRS = ("RAY_", "WANDB_", "COMET_", "MLFLOW_", "TMPDIR")  # variables that wou
 OFFLINE = {"WANDB_MODE": "offline", "COMET_START_ONLINE": "0"}
 OWN_RAY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_NUM_REDIS_GET_RETRIES": "2"}
 JOIN = "import ray, sys; ray.init(address=sys.argv[1]); print('joined', len(ray.nodes()))"
+# What Ray's head remembers of jobs, functions and actors, once trials run there.
+REMEMBERED = """
+import pathlib, time
+from ray.experimental import internal_kv as kv
+spaces = [None, b"fun", b"job", b"cluster", b"session", b"dashboard", b"tracing", b"healthcheck"]
+deadline = time.monotonic() + 60
+while not kv._internal_kv_list(b"", namespace=b"fun") and time.monotonic() < deadline:
+    time.sleep(0.5)
+with pathlib.Path(sys.argv[2]).open("wb") as file:
+    for space in spaces:
+        for key in kv._internal_kv_list(b"", namespace=space):
+            value = kv._internal_kv_get(key, namespace=space)
+            file.write(b"%b %b\\n" % (key, value))
+    file.write(repr(ray._private.state.state.job_table()).encode())
+"""
 INTRUDERS = {
     "without a token": {},
     "without authentication": {"RAY_AUTH_MODE": "disabled"},
@@ -51,6 +66,10 @@ class Watched:
     @property
     def results(self) -> Path:
         return self.folder / "results"
+
+    @property
+    def remembered(self) -> Path:
+        return self.folder / "remembered.bin"
 
     @property
     def canary(self) -> Path:
@@ -100,7 +119,7 @@ def plant(watched: Watched, words: list[str]) -> None:
 def join(address: str, watched: Watched, **variables: str) -> "subprocess.Popen[str]":
     known = {n: v for n, v in os.environ.items() if not n.startswith(THEIRS)}
     return subprocess.Popen(
-        [sys.executable, "-c", JOIN, address],
+        [sys.executable, "-c", JOIN + REMEMBERED, address, str(watched.remembered)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

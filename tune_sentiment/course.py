@@ -61,6 +61,11 @@ class Stage:
         """Whether a sampler decides what is trained."""
         return isinstance(self.searcher, Search)
 
+    def tell(self, event: str, **info: Any) -> None:
+        """Tell the recorder of an event of Ray Tune's, and then who shows it."""
+        for listener in (self.recorder, self.progress):
+            getattr(listener, event)(**info)
+
 
 class Course:
     """A study's way from its first trial to the last run of its winner.
@@ -133,10 +138,11 @@ class Course:
         stage, self.stage = self.stage, None
         if stage is None:
             return
+        left_open = stage.recorder.left_open
         if not isinstance(stage.searcher, Search):
-            self.tries.update(stage.keys)
+            self.tries.update(key for key in stage.keys if key not in left_open)
             return
-        self.is_search_over = not stage.is_alone
+        self.is_search_over = not (stage.is_alone or left_open)
         is_cut_off = any(trial.status is None for trial in self.folder.history())
         if stage.searcher.is_exhausted and not is_cut_off:
             self.folder.mark_exhausted()

@@ -35,10 +35,8 @@ def as_announced(kind: str, hub_id: str) -> Generator[None, None, None]:
     since = time.time() - CLOCK_SECONDS
     try:
         yield
-    except Exception:
+    finally:  # after Ctrl-C, too: the next command would take what is there for whole
         _check(folder, since)
-        raise
-    _check(folder, since)
 
 
 def _check(folder: Path, since: float) -> None:

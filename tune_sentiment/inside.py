@@ -45,15 +45,13 @@ def check_study(folder: Path) -> None:
 
 
 def check_beside(folder: Path) -> None:
-    """Refuse a folder beside studies, such as trackers' files, that a link leads elsewhere.
+    """Refuse a folder beside studies, such as trackers' files, with a link out of the results.
 
     Raises:
-        StartError: If it, or what stands in it, does.
+        StartError: If there is one, however deep.
     """
-    inside = folder.parent.resolve()
-    for path in (folder, *folder.glob("*")):
-        if not is_inside(path, inside):
-            raise StartError(f"{path} leads out of {folder.parent}")
+    if (link := link_out(folder, folder.parent)) is not None:
+        raise StartError(f"{link} leads out of {folder.parent}")
 
 
 def check_reached(folders: Iterable[Path], roots: Iterable[Path]) -> None:

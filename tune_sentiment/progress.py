@@ -118,6 +118,13 @@ class Progress:
         number = trial.config["number"]
         self.say(f"{self.noun} {number} lost its worker and goes on from its last checkpoint")
 
+    def on_trial_cut_off(self, trial: Any, **info: Any) -> None:
+        """Say that a training lost its node, and goes on when the others have ended."""
+        self.say(f"{self.noun} {trial.config['number']} lost its node and goes on later")
+        if row := self.rows.get(trial.config["key"]):
+            row.status = "open"
+            self._ended(row)
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Show a training that failed."""
         if trial.config["key"] not in self.rows:  # its worker never came up

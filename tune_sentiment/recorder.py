@@ -49,6 +49,7 @@ class Recorder(Callback):
         self.running: dict[str, int | None] = {}  # and the process that it runs in
         self.reported: set[str] = set()
         self.ended: set[str] = set()
+        self.left_open: set[str] = set()  # those that the next stage takes up
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy of every callback and never reads it."""
@@ -101,6 +102,10 @@ class Recorder(Callback):
             training = self._training(trial)
             self.running.pop(training.proposal.key, None)
             self._record(training, self._end_of(training) or "failed", _last_error(trial))
+
+    def on_trial_cut_off(self, trial: Any, **info: Any) -> None:
+        """Leave a training open that lost its node."""
+        self.running.pop(trial.config["key"], None)
 
     def end(self, key: str, status: str, error: str) -> None:
         """Record a training that is to be left out from now on."""

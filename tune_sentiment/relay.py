@@ -4,7 +4,6 @@ Processes, and the libraries that they have loaded, pass from one study to the n
 for a study's last trial. Each study keeps a searcher, a scheduler and a recorder of its own.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,13 +13,12 @@ from ray.tune.search import Searcher
 
 from tune_sentiment.course import Course, Stage
 from tune_sentiment.metrics import Mode
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import Screen
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.searcher import OBJECTIVE
 from tune_sentiment.slots import Slots
-from tune_sentiment.supervisor import MAX_LOSSES
 
-LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes, once a worker was lost
 STUDY = "study"  # what a trial's configuration calls the study that it belongs to
 
 
@@ -33,6 +31,7 @@ class Relay(Searcher):
         mode: ``max`` or ``min``.
         screen: Shows each stage that begins.
         is_single: Whether the run ends with each study's present stage.
+        nodes: Tells trials that fail from those that lost their node.
     """
 
     def __init__(
@@ -43,14 +42,16 @@ class Relay(Searcher):
         mode: Mode,
         screen: Screen,
         is_single: bool = False,
+        nodes: LostNodes,
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode=mode)
         self.courses, self.slots = list(courses), slots
-        self.screen, self.is_single = screen, is_single
+        self.screen, self.is_single, self.nodes = screen, is_single, nodes
         self.stages: dict[str, Stage] = {}  # the one that runs, by the study's id
         self.recorders: list[Recorder] = []
         self.running: dict[str, Course] = {}  # by Ray's id of the trial
         self.trials: dict[str, Any] = {}  # Ray's own, as soon as it has made them
+        self.in_doubt: set[str] = set()  # trials that Ray gave up: failed, or without their node
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -58,6 +59,7 @@ class Relay(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
+        self.settle()  # Ray Tune does nothing else while it waits for a trial
         must_wait = False
         for course in self.courses:
             made = self._suggest(course, trial_id)
@@ -97,19 +99,47 @@ class Relay(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an evaluation on."""
-        self._searcher(trial_id).on_trial_result(trial_id, result)
+        self._stage_of(trial_id).searcher.on_trial_result(trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on how a trial ended."""
-        if trial_id in self.running:
-            self._searcher(trial_id).on_trial_complete(trial_id, result, error)
-            del self.running[trial_id]
-            self.trials.pop(trial_id, None)
+        """Pass on how a trial ended; of one that may have lost its node, later."""
+        if trial_id not in self.running or trial_id in self.in_doubt:
+            return
+        trial = self.trials.get(trial_id)
+        if error and trial is not None and self.nodes.may_be_bereft(trial):
+            self.in_doubt.add(trial_id)
+            return
+        self._stage_of(trial_id).searcher.on_trial_complete(trial_id, result, error)
+        self._forget(trial_id)
 
-    def _searcher(self, trial_id: str) -> Searcher:
-        return self.stages[self.running[trial_id].study.id].searcher
+    def settle(self) -> None:
+        """End the doubt about trials, as soon as it is known what has become of their nodes.
+
+        One that has lost its node has not ended: the study's next stage, planned from the ledger,
+        takes it up where it was.
+        """
+        for trial_id in list(self.in_doubt):
+            trial, stage = self.trials[trial_id], self._stage_of(trial_id)
+            is_bereft = self.nodes.is_bereft(trial)
+            if is_bereft is None:
+                continue
+            if is_bereft:
+                stage.recorder.left_open.add(trial.config["key"])
+            else:
+                stage.searcher.on_trial_complete(trial_id, error=True)
+            event = "on_trial_cut_off" if is_bereft else "on_trial_error"
+            stage.tell(event, iteration=0, trials=[], trial=trial)
+            self.in_doubt.discard(trial_id)
+            self._forget(trial_id)
+
+    def _forget(self, trial_id: str) -> None:
+        del self.running[trial_id]
+        self.trials.pop(trial_id, None)
+
+    def _stage_of(self, trial_id: str) -> Stage:
+        return self.stages[self.running[trial_id].study.id]
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the ledger is the truth."""
@@ -139,6 +169,7 @@ class StageScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Enter a trial."""
         self.relay.trials[trial.trial_id] = trial
+        self.relay.nodes.on_start(trial)
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -160,9 +191,7 @@ class StageScheduler(FIFOScheduler):
 
 def _told(event: str) -> Callable[..., None]:
     def tell(self: "StageListeners", trial: Any, **info: Any) -> None:
-        stage = self.relay.stages[trial.config[STUDY]]
-        for listener in (stage.recorder, stage.progress):
-            getattr(listener, event)(trial=trial, **info)
+        self.relay.stages[trial.config[STUDY]].tell(event, trial=trial, **info)
 
     return tell
 
@@ -172,13 +201,10 @@ class StageListeners(Callback):
 
     Args:
         relay: Knows what runs.
-        lost_nodes: Says how many nodes the cluster has lost in its life.
     """
 
-    def __init__(self, relay: Relay, lost_nodes: Callable[[], int]) -> None:
-        self.relay, self.lost_nodes = relay, lost_nodes
-        self.lost_before = lost_nodes()
-        self.next_look: float | None = None
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy and never reads it."""
@@ -187,27 +213,24 @@ class StageListeners(Callback):
     on_trial_start = _told("on_trial_start")
     on_trial_result = _told("on_trial_result")
     on_trial_complete = _told("on_trial_complete")
-    on_trial_error = _told("on_trial_error")
-    tell_recovered = _told("on_trial_recover")
+    on_trial_recover = _told("on_trial_recover")
+    tell_of_error = _told("on_trial_error")
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Pass on that a trial goes on elsewhere."""
-        self.next_look = time.monotonic()
-        self.tell_recovered(iteration=iteration, trials=trials, trial=trial, **info)
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Pass on that a trial has failed; of one that may have lost its node, later."""
+        if trial.trial_id not in self.relay.in_doubt:
+            self.tell_of_error(iteration=iteration, trials=trials, trial=trial, **info)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note trials that Ray gave up without a word: those whose process could not go on.
+        """Decide about trials in doubt, and note those that Ray gave up without a word.
 
-        A node that was lost is not the failure of what ran there: for each one a trial may lose a
-        worker more. Ray learns of it some time after the worker's loss, so it is asked again.
+        Those are trials whose process could not go on.
         """
-        if self.next_look is not None and time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + LOOK_SECONDS
-            allowed = MAX_LOSSES - 1 + self.lost_nodes() - self.lost_before
-            for trial in self.relay.trials.values():
-                trial.max_failures = allowed
+        self.relay.settle()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)
-            if trial is not None and trial.status == "ERROR":
+            if trial_id in self.relay.in_doubt or trial is None:
+                continue
+            if trial.status == "ERROR":
                 self.relay.on_trial_complete(trial_id, error=True)
                 self.on_trial_error(iteration=iteration, trials=trials, trial=trial)

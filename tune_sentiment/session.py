@@ -105,9 +105,9 @@ def machine() -> Machine:
     )
 
 
-def lost_nodes() -> int:
-    """Nodes that the running Ray has had and has no more."""
-    return sum(not node["Alive"] for node in ray.nodes())
+def known_nodes() -> dict[str, bool]:
+    """Every node that the running Ray has ever had, and whether it is there."""
+    return {node["NodeID"]: bool(node["Alive"]) for node in ray.nodes()}
 
 
 def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:

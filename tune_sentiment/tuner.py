@@ -14,9 +14,10 @@ from tune_sentiment.config import Resources
 from tune_sentiment.course import Course
 from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.nodes import LostNodes
 from tune_sentiment.progress import Screen, say
 from tune_sentiment.relay import Relay, StageListeners, StageScheduler
-from tune_sentiment.session import lost_nodes
+from tune_sentiment.session import known_nodes
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import MAX_LOSSES, Supervisor
 from tune_sentiment.trainable import Job, run_trial
@@ -65,7 +66,14 @@ def _run_together(courses: Sequence[Course], inputs: Inputs, supervisor: Supervi
     assert stage is not None
     screen = Screen()
     mode = courses[0].study.metric.mode
-    relay = Relay(courses, stage.slots, mode=mode, screen=screen, is_single=seconds is not None)
+    relay = Relay(
+        courses,
+        stage.slots,
+        mode=mode,
+        screen=screen,
+        nodes=LostNodes(known_nodes),
+        is_single=seconds is not None,
+    )
     with supervisor.watch(relay.recorders), screen:
         _fit(relay, inputs, seconds)
     if supervisor.has_died:
@@ -120,7 +128,7 @@ def _fit(relay: Relay, inputs: Inputs, seconds: float | None) -> None:
             name="tune",
             storage_path=str((relay.courses[0].folder.path / "ray").resolve()),
             failure_config=tune.FailureConfig(max_failures=MAX_LOSSES - 1),
-            callbacks=[StageListeners(relay, lost_nodes)],
+            callbacks=[StageListeners(relay)],
             verbose=0,
         ),
     )

@@ -14,11 +14,13 @@ class Fault:
         what: The fault.
         promise: What this project does.
         untried: Why it was not tried on plain Ray Tune, if it was not.
+        is_random: Whether its tests harm at random moments, so that more tries say more.
     """
 
     what: str
     promise: str
     untried: str | None = None
+    is_random: bool = False
 
 
 NO_LEDGER = "it has no ledger that could be cut there"
@@ -53,6 +55,7 @@ CATALOGUE = {
     "driver-killed": Fault(
         "the driver is killed with -9; the same command again",
         "every record stays byte for byte, nothing that ended begins again, open trials go on",
+        is_random=True,
     ),
     "driver-cut": Fault(
         "the driver ends just before or after the n-th write of a study",

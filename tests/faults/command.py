@@ -1,5 +1,6 @@
 """Runs the real command on a small data set, harmed or not, and says what it left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,8 +11,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +20,7 @@ from tune_sentiment.ledger import StudyFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 HANGING = 300  # seconds: several times what any of these commands takes
+WITHIN = " with "  # a fault under other settings
 GONE = 30  # seconds until every process of a killed command must be gone
 
 
@@ -115,30 +115,40 @@ class Command:
         lines = path.read_text().split("\n")[:-1] if path.exists() else []
         return [(line.split()[0], int(line.split()[1])) for line in lines]
 
-    def processes(self) -> list[psutil.Process]:
-        """All processes of this command that are alive."""
+    def saved(self) -> dict[str, list[Path]]:
+        """States of each training that has some, the newest last."""
+        found: dict[str, list[Path]] = {}
+        for manifest in sorted(self.results.glob("*/checkpoints/*/*.json")):
+            state = manifest.with_suffix(".safetensors")
+            found.setdefault(manifest.parent.name, []).append(state)
+        return found
+
+    def processes(self, title: str | None = None) -> list[psutil.Process]:
+        """All processes of this command that are alive, or those that call themselves so."""
         found = []
         for process in psutil.process_iter():
-            try:
-                if process.environ().get("FAULT_RUN") == self.name:
+            with contextlib.suppress(psutil.Error, OSError):  # it may end while it is looked at
+                is_ours = process.environ().get("FAULT_RUN") == self.name
+                is_meant = title is None or process.cmdline()[:1] == [title]
+                if is_ours and is_meant and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return found
 
     def workers(self) -> list[psutil.Process]:
         """The processes that run a trial."""
-        return [p for p in self.processes() if p.cmdline()[:1] == ["ray::ImplicitFunc.train"]]
+        return self.processes("ray::ImplicitFunc.train")
 
     def kill_workers(self) -> None:
         """End those that run a trial, with -9."""
         for worker in self.workers():
-            worker.kill()
+            with contextlib.suppress(psutil.Error):
+                worker.kill()
 
     def kill_all(self) -> None:
         """End driver, Ray and workers at once, as a power cut does."""
         for process in self.processes():
-            process.kill()
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         wait_until(lambda: not self.processes())
 
     def assert_nothing_runs(self) -> None:
@@ -146,7 +156,7 @@ class Command:
         deadline = time.monotonic() + GONE
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert not left, [process.cmdline()[:3] for process in left]
+        assert not left, left
 
     def assert_whole(self, trials: int) -> None:
         """Each trial has one record and each evaluation one line, and nothing is left over."""
@@ -160,11 +170,6 @@ class Command:
             assert numbers == list(range(1, len(numbers) + 1))
         assert not list(study.checkpoints.glob("*"))
         assert not list(study.path.rglob(".*.tmp"))
-
-
-def stamp() -> dict[str, str]:
-    """When, and with which Ray, something was tried."""
-    return {"ray": version("ray"), "at": datetime.now(UTC).strftime("%Y-%m-%d")}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = HANGING) -> None:

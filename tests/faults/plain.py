@@ -1,9 +1,9 @@
 """A search by plain Ray Tune, OptunaSearch beside ASHA as their documentation pairs them.
 
 It is harmed as ours is, so that docs/reliability.md can say what happens to it. The same command
-goes on with what it finds, by ``Tuner.restore``. In FAULT_FOLDER it leaves ``starts.log`` (trial
-and first step), ``ended.log`` (trials that Tune said were complete) and ``results.json`` (how each
-trial of the finished search ended).
+goes on with what it finds, by ``Tuner.restore``. In FAULT_FOLDER it leaves ``starts.log`` (trial,
+first step, evaluations so far), ``evaluations.log``, ``ended.log`` (trials that Tune said were
+complete) and ``results-PID.json`` (how each trial of a search that ended did).
 """
 
 import argparse
@@ -22,17 +22,20 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 MARKS = Path(os.environ["FAULT_FOLDER"])
-EVALUATIONS = 2
 STEPS = 10  # between two evaluations
 STEP_SECONDS = 0.1
 STATE = "state.json"
 STATE_BYTES = 30_000
-SPACE = {"lr": tune.loguniform(1e-5, 1e-3)}
 
 
 def note(name: str, line: str) -> None:
     with (MARKS / name).open("a") as file:
         file.write(f"{line}\n")
+
+
+def lines(name: str) -> list[str]:
+    path = MARKS / name
+    return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
 def key_of(config: dict[str, Any]) -> str:
@@ -61,11 +64,12 @@ def train(config: dict[str, Any]) -> None:
     if (saved := tune.get_checkpoint()) is not None:
         with saved.as_directory() as folder:
             begun = json.loads((Path(folder) / STATE).read_text())["step"]
-    note("starts.log", f"{key} {begun}")
+    made = lines("evaluations.log").count(key)
+    note("starts.log", f"{key} {begun} {made}")
     number = number_of(key)
     kind = harms.FAULTS.get(number) or harms.FAULTS.get("*")
     objective = abs(config["lr"] - 1e-4)
-    for step in range(begun, EVALUATIONS * STEPS):
+    for step in range(begun, config["evaluations"] * STEPS):
         time.sleep(STEP_SECONDS)
         if kind == "nan" and step == harms.AT_STEP:
             objective = float("nan")
@@ -91,17 +95,20 @@ def tuner(args: argparse.Namespace) -> tune.Tuner:
     """A new search, or the one that lies in the folder."""
     trainable = tune.with_resources(train, {"CPU": args.cpus_per_trial, "GPU": args.gpus_per_trial})
     folder = Path(args.results)
+    space = {"lr": tune.loguniform(1e-5, 1e-3), "evaluations": args.evaluations}
     if tune.Tuner.can_restore(str(folder / "search")):
-        return tune.Tuner.restore(str(folder / "search"), trainable, param_space=SPACE)
+        return tune.Tuner.restore(
+            str(folder / "search"), trainable, param_space=space, resume_errored=True
+        )
     return tune.Tuner(
         trainable,
-        param_space=SPACE,
+        param_space=space,
         tune_config=tune.TuneConfig(
             num_samples=args.trials,
             metric="objective",
             mode="min",
             search_alg=OptunaSearch(seed=1),
-            scheduler=ASHAScheduler(max_t=EVALUATIONS),
+            scheduler=ASHAScheduler(max_t=args.evaluations),
             max_concurrent_trials=args.concurrency,
         ),
         run_config=tune.RunConfig(
@@ -116,6 +123,7 @@ def tuner(args: argparse.Namespace) -> tune.Tuner:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=4)
+    parser.add_argument("--evaluations", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=2)
     parser.add_argument("--cpus-per-trial", type=float, default=1)
     parser.add_argument("--gpus-per-trial", type=float, default=0)
@@ -125,16 +133,17 @@ def main() -> None:
     if args.address:
         ray.init(address=args.address)
     else:
-        ray.init(include_dashboard=False, object_store_memory=100 << 20)
+        ray.init("local", include_dashboard=False, object_store_memory=100 << 20)
     grid = tuner(args).fit()
     ended = {
-        key_of(result.config or {}): {
+        key_of(result.config): {
             "error": str(result.error).splitlines()[-1] if result.error else None,
             "objective": (result.metrics or {}).get("objective"),
         }
         for result in grid
+        if result.config  # one that never began has none
     }
-    (MARKS / "results.json").write_text(json.dumps(ended))
+    (MARKS / f"results-{os.getpid()}.json").write_text(json.dumps(ended))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """docs/reliability.md, from the records of the tests of faults and of plain Ray Tune's attempts."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +17,41 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDS = Path(__file__).resolve().parent / "records"
 PAGE = ROOT / "docs" / "reliability.md"
 HEADERS = ("fault", "plain Ray Tune", "tune_sentiment", "failures of tries", "test")
-KNOWN = {"fault", "test", "passed", "seconds", "ray", "at"}  # the rest is what a test measured
+KNOWN = {
+    "fault",
+    "test",
+    "passed",
+    "seconds",
+    "ray",
+    "at",
+    "cores",
+}  # the rest is what a test measured
 INTRODUCTION = """# What happens when something goes wrong
 
 Each row is a fault that is really brought about: processes are killed, memory runs out, the disk
-is full. The middle columns say what became of the search.
+is full (`driver-cut` and `disk-fails` alone put the failing write there by hand, one after the
+other). The middle columns say what became of the search.
 
-- **tune_sentiment**: what is promised, and what the tests of it found. Zero failures in n tries
-  say, with 95 % confidence, that the fault is survived in all but 3/n of cases, no more.
-- **plain Ray Tune**: what became of the same trials with the same harm in `tests/faults/plain.py`:
+- **tune_sentiment**: what is promised, and what the tests of it found. Where the moment is random,
+  zero failures in n tries say, with 95 % confidence, that the fault is survived in all but 3/n of
+  cases, no more.
+- **plain Ray Tune**: what became of `tests/faults/plain.py` with the same harm at the same moment:
   `OptunaSearch` beside `ASHAScheduler`, a checkpoint at each evaluation, `max_failures=1` (a trial
-  is tried twice, as ours is), and `Tuner.restore` where the same command finds its folder again.
-  Four trials, two at a time. "Ran again" counts trials that were complete and began once more.
+  is tried twice, as ours is), and `Tuner.restore(..., resume_errored=True)` where the same command
+  finds its folder again. As many trials as ours, with as many evaluations, one a second, in the
+  same environment; Ray Tune writes its state every ten seconds or more, so a search of this length
+  has few. "Ran again" counts trials that were complete and began once more.
 
 `make test-faults` runs the tests on this machine, `make reliability` makes this page: the tests
-with 20 kills of the driver and 500 trials in the soak, then plain Ray Tune; it takes more than an
-hour. `.venv/bin/pytest` and a name of the last column run one test alone.
+with 20 kills of the driver and 500 trials in the soak, then plain Ray Tune; it takes two hours.
+`.venv/bin/pytest` and a name of the last column run one test alone.
 """
+
+
+def stamp() -> dict[str, object]:
+    """When, with which Ray, and on how many cores something was tried."""
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    return {"ray": version("ray"), "at": day, "cores": os.cpu_count()}
 
 
 def read(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -48,25 +69,34 @@ def page(records: Path = RECORDS) -> str:
     rows = [
         (
             fault.what,
-            fault.untried or plain_words(plain.get(name, [])),
+            fault.untried or by_setting(plain.get(name, [])),
             "; ".join([fault.promise, *measured(ours.get(name, []))]),
-            tries_words(ours.get(name, [])),
+            tries_words(ours.get(name, []), is_random=fault.is_random),
             "<br>".join(tests(ours.get(name, []))),
         )
         for name, fault in CATALOGUE.items()
     ]
     table = tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True)
     made = [made for lines in (*ours.values(), *plain.values()) for made in lines]
-    versions = ", ".join(sorted({line["ray"] for line in made}))
+    versions, cores = (sorted({str(line[name]) for line in made}) for name in ("ray", "cores"))
     days = sorted({line["at"] for line in made})
-    where = f"Ray {versions}; {days[0]} to {days[-1]}; 2 CPU cores, no GPU."
+    where = f"Ray {', '.join(versions)}; {' to '.join(sorted({days[0], days[-1]}))}; "
+    where += f"{', '.join(cores)} CPU cores."
     return f"{INTRODUCTION}\n{table}\n\n{where}\n"
+
+
+def by_setting(tries: Sequence[Mapping[str, Any]]) -> str:
+    """What became of plain Ray Tune's searches, of those with other settings apart."""
+    settings = dict.fromkeys(made["setting"] for made in tries)
+    parts = []
+    for setting in settings:
+        words = plain_words([made for made in tries if made["setting"] == setting])
+        parts.append(f"with `{setting}`: {words}" if setting else words)
+    return "<br>".join(parts) or "not tried"
 
 
 def plain_words(tries: Sequence[Mapping[str, Any]]) -> str:
     """What became of plain Ray Tune's search, over all tries."""
-    if not tries:
-        return "not tried"
     total = {name: sum(made[name] for made in tries) for name in ("before", "lost", "again")}
     total |= {name: sum(made[name] for made in tries) for name in ("complete", "failed", "nan")}
     asked = sum(made["asked"] for made in tries)
@@ -82,7 +112,7 @@ def plain_words(tries: Sequence[Mapping[str, Any]]) -> str:
         parts.append(f"{from_start} with a checkpoint began at step 0 again")
     if left := sum(made["left"] > 0 for made in tries):
         parts.append(f"processes left after 30 s in {left} of {len(tries)} tries")
-    errors = sorted({made["said"].split(":")[0] for made in tries if made["said"]})
+    errors = sorted({error for made in tries for error in made["said"]})
     parts += [f"`{error}`" for error in errors]
     return f"{'; '.join(parts)} ({len(tries)} {'try' if len(tries) == 1 else 'tries'})"
 
@@ -98,11 +128,11 @@ def _codes(tries: Sequence[Mapping[str, Any]]) -> str:
     return " or ".join(kinds)
 
 
-def tries_words(tries: Sequence[Mapping[str, Any]]) -> str:
-    """Failures of tries, and what they bound."""
+def tries_words(tries: Sequence[Mapping[str, Any]], *, is_random: bool = True) -> str:
+    """Failures of tries, and what they bound where the moment was random."""
     failures = sum(not made["passed"] for made in tries)
     counted = f"{failures} of {len(tries)}"
-    if failures or not tries:
+    if failures or not tries or not is_random:
         return counted
     if len(tries) <= 3:
         return f"{counted}: too few for a bound"

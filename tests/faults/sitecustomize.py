@@ -1,8 +1,9 @@
 """Harms a search from outside, in its own processes: Python runs this where PYTHONPATH names it.
 
-``FAULTS`` is JSON: a trial's number, ``*`` for each, or ``ledger``, and what happens to it.
-``FAULT_FOLDER`` takes ``starts.log``, the key and the first step of each training that begins, and
-marks of what has happened, so that a fault happens ``FAULT_TIMES`` times in all.
+``FAULTS`` is JSON: a trial's number, or ``*`` for each, and what happens to it. ``FAULT_FOLDER``
+takes ``outside.log``, whom processes have called outside this machine; ``starts.log``, the key and
+the first step of each training that begins; and marks of what has happened, so that a fault happens
+``FAULT_TIMES`` times in all.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import importlib.util
 import json
 import os
 import resource
+import socket
 import sys
 import time
 from pathlib import Path
@@ -94,26 +96,9 @@ def follow_trials(module):
     module.reports = followed
 
 
-def fill_the_disk(module):
-    """The n-th write of the driver finds no room, nor does any after it."""
-    if not sys.argv[0].endswith("run_search.py") or "ledger" not in FAULTS:
-        return
-    write_bytes, writes = module.write_bytes, [0]
-
-    def full(path, content):
-        writes[0] += 1
-        if writes[0] >= FAULTS["ledger"] and is_left("ledger"):
-            unfinished = path.with_name(f".{path.name}.{os.getpid()}{module.UNFINISHED}")
-            unfinished.symlink_to("/dev/full")
-        write_bytes(path, content)
-
-    module.write_bytes = full
-
-
 CHANGES = {
     "tune_sentiment.train": harm_training,
     "tune_sentiment.trainable": follow_trials,
-    "tune_sentiment.durable": fill_the_disk,
 }
 
 
@@ -138,5 +123,22 @@ class Finder:
         return spec
 
 
+def note_who_is_called():
+    """Write down every address outside this machine that a process connects to."""
+    connect = socket.socket.connect
+
+    def noted(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            if not host.startswith("127.") and host not in ("localhost", "::1", ""):
+                with (FOLDER / "outside.log").open("a") as file:
+                    file.write(f"{host}:{address[1]} {sys.argv[:3]}\n")
+        return connect(self, address)
+
+    socket.socket.connect = noted
+
+
 if "FAULTS" in os.environ:
+    (FOLDER / "outside.log").touch()
+    note_who_is_called()
     sys.meta_path.insert(0, Finder)
