@@ -196,6 +196,8 @@ def test_a_measurement_is_found_again_whatever_takes_no_memory(
     assert kept(again) == Footprint(GB, 2 * GB, 80 * GB)
     first.write_text("{}")
     assert kept(first) is None
+    keep(first / "below a file", Footprint(GB, 2 * GB, 80 * GB))  # measured again next time
+    assert kept(first / "below a file") is None
 
 
 def test_all_that_takes_memory_is_measured_for_itself(tiny: Backbone, eight: Tokens) -> None:

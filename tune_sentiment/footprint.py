@@ -5,6 +5,7 @@ has a GPU to itself; what it found is kept in the user's cache under all that de
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -185,5 +186,6 @@ def kept(path: Path) -> Footprint | None:
 
 
 def keep(path: Path, footprint: Footprint) -> None:
-    """Leave a measurement for the next search."""
-    write_json(path, asdict(footprint))
+    """Leave a measurement for the next search, if the cache takes it."""
+    with suppress(OSError):
+        write_json(path, asdict(footprint))
