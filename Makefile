@@ -5,7 +5,7 @@ RESULTS ?= results
 RUN = .venv/bin/python run_search.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test test-fast test-faults test-faults-long reliability report bench \
+.PHONY: help setup demo check format test test-fast test-gpu test-faults test-faults-long reliability report bench \
 	bench-quick audit clean
 
 help: ## list the targets
@@ -43,6 +43,9 @@ format: setup ## let ruff rewrite what it can
 test: test-fast ## all tests: the fast ones first, then those that start Ray, then the faults
 	.venv/bin/pytest -m "slow and not faults and not gpu"
 	.venv/bin/pytest -m "slow and faults"
+
+test-gpu: setup ## the tests that need a CUDA device; CI has none
+	.venv/bin/pytest -m gpu
 
 test-faults: setup ## harm searches in every way that is promised to be survived
 	.venv/bin/pytest -m faults --durations 5

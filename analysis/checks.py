@@ -66,6 +66,17 @@ def many_failed(study: LoadedStudy) -> list[str]:
     return [f"{bad} of {len(study.trials)} trials diverged, failed or ran out of memory"]
 
 
+def in_halves(study: LoadedStudy) -> list[str]:
+    """Trials that a GPU had no room for, trained in parts: same gradients, other dropout."""
+    count = sum((trial.get("accumulation") or 1) > 1 for trial in study.trials)
+    if not count:
+        return []
+    return [
+        f"{count} of {len(study.trials)} trials ran out of GPU memory and were tried again with "
+        "half a batch at a time"
+    ]
+
+
 def missing_seeds(study: LoadedStudy) -> list[str]:
     """Confirmation runs that were trained and have no score."""
     key = (study.winner or {}).get("key")
@@ -149,6 +160,7 @@ STUDY_CHECKS: tuple[Callable[[LoadedStudy], list[str]], ...] = (
     missing_seeds,
     one_seed,
     many_failed,
+    in_halves,
     few_trials,
     at_a_boundary,
     unconverged,

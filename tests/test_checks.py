@@ -43,6 +43,10 @@ def bad(name: str) -> dict[str, Any]:
         "no trial could be a winner": {"trials": [trial(0, None, status="failed")]},
         "no trial has ended": {"trials": []},
         "did not converge": {"trials": [*MANY, trial(12, 0.5, converged=False)], "rights": [0.8]},
+        "1 of 13 trials ran out of GPU memory and were tried again": {
+            "trials": [*MANY, trial(12, 0.5, micro_batch_size=16, accumulation=2)],
+            "rights": [0.8, 0.8],
+        },
         "opened 2 times": {"trials": MANY, "rights": [0.8], "openings": 2},
         "only 12 test texts: one text is 8.3 points": {
             "trials": MANY,
@@ -75,6 +79,7 @@ def bad(name: str) -> dict[str, Any]:
         "no trial could be a winner",
         "no trial has ended",
         "did not converge",
+        "1 of 13 trials ran out of GPU memory and were tried again",
         "opened 2 times",
         "only 12 test texts: one text is 8.3 points",
         "test has texts of one class only",

@@ -16,6 +16,7 @@ MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confi
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
 MAY_IMPORT_RAY |= {"nodes", "delivery"}  # what a cluster's other machines are brought and asked
 MAY_IMPORT_RAY |= {"listeners", "outlook"}
+MAY_IMPORT_RAY |= {"sharing"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
 HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 

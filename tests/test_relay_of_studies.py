@@ -19,7 +19,7 @@ from tune_sentiment.failures import Failures
 from tune_sentiment.forecast import forecast
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.listeners import StageListeners, StageScheduler
-from tune_sentiment.nodes import LostNodes
+from tune_sentiment.lost_nodes import LostNodes
 from tune_sentiment.options import build_parser
 from tune_sentiment.relay import Relay
 from tune_sentiment.screen import Screen

@@ -2,7 +2,7 @@ import pytest
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
-from tune_sentiment.slots import Machine, Room, Slots, plan_slots
+from tune_sentiment.slots import MOST_PER_GPU, Machine, Room, Slots, plan_slots
 
 GIB = 1 << 30
 LAPTOP = Machine(cores=2, cards=0, memory=16 * GIB)
@@ -41,6 +41,34 @@ def test_several_nodes_run_what_each_of_them_can() -> None:
     cluster = Machine(cores=8, cards=0, memory=100 * GIB, nodes=3)
     assert plan_slots(Resources(), cluster, "cpu", 100) == Slots(24, 1, 0.0)
     assert plan_slots(Resources(concurrency=6), cluster, "cpu", 100) == Slots(6, 1, 0.0)
+
+
+def test_gpus_are_counted_on_the_nodes_that_have_them() -> None:
+    cluster = Machine(cores=32, cards=4, memory=100 * GIB, nodes=3, gpu_nodes=2)
+    slots = plan_slots(Resources(), cluster, "cuda", 100, per_gpu=5)
+    assert slots == Slots(40, 1, 1 / 5)
+    assert slots.per_gpu == 5
+    assert plan_slots(Resources(), cluster, "cuda", 12, per_gpu=5) == Slots(12, 4, 1 / 2)
+
+
+def test_any_number_of_shares_is_a_whole_gpu() -> None:
+    many = Machine(cores=64, cards=1, memory=100 * GIB)
+    for count in range(1, MOST_PER_GPU + 1):
+        slots = plan_slots(Resources(), many, "cuda", 100, per_gpu=count)
+        assert (slots.concurrency, slots.per_gpu) == (count, count)
+
+
+def test_the_memory_of_the_machine_bounds_how_many_share_a_gpu() -> None:
+    laptop = Machine(cores=16, cards=1, memory=11 * GIB)
+    assert plan_slots(Resources(), laptop, "cuda", 100, per_gpu=16) == Slots(3, 5, 1 / 3)
+    assert plan_slots(Resources(), laptop, "cuda", 100, GIB, per_gpu=16) == Slots(2, 8, 1 / 2)
+    two_cards = Machine(cores=16, cards=2, memory=11 * GIB)
+    assert plan_slots(Resources(), two_cards, "cuda", 100, per_gpu=16) == Slots(2, 8, 1.0)
+
+
+def test_more_shares_than_cores_do_not_run() -> None:
+    asked = Resources(gpus_per_trial=0.1)
+    assert plan_slots(asked, GPU_BOX, "cuda", 100) == Slots(16, 1, 0.1)
 
 
 @pytest.mark.parametrize("asked", [{"gpus_per_trial": 1.0}, {"cpus_per_trial": 3}])

@@ -1,14 +1,16 @@
 """A training's saved states: what it goes on from after a lost worker or an ended command.
 
 A state is a safetensors file, ``<step>.safetensors``, and a manifest beside it, ``<step>.json``,
-with its sha256, written last. One that does not match its manifest is passed over for the one
-before, and without any the training begins anew. Nothing is ever unpickled.
+with its sha256, written last; where batches were taken in parts, it names their size. A state that
+does not match its manifest is passed over for the one before, and without any the training begins
+anew. Nothing is ever unpickled.
 """
 
 import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,10 @@ class Checkpoints:
         with writing(path) as unfinished:
             save_file(_tensors(state), unfinished, metadata={"facts": facts})
             digest = sha256_of(unfinished)
-        write_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest})
+        manifest: dict[str, Any] = {"file": path.name, "sha256": digest}
+        if (micro := state.config.micro_batch_size) is not None:
+            manifest["micro_batch_size"] = micro
+        write_json(path.with_suffix(".json"), manifest)
 
     def restore(self, state: TrainState) -> float | None:
         """Put a fresh state where the newest good one stood; returns the objective then.
@@ -80,6 +85,17 @@ class Checkpoints:
             _put_back(state, tensors, facts)
             objective: float | None = facts["objective"]
             return objective
+        return None
+
+    def micro_batch_size(self) -> int | None:
+        """Texts at a time of the training that left the newest state; ``None`` for whole batches.
+
+        Known before a model is built: the one of a whole batch may be what there was no room for.
+        """
+        for manifest in self._manifests():
+            with suppress(OSError, ValueError, AttributeError):
+                found = read_json(manifest).get("micro_batch_size")
+                return found if isinstance(found, int) and found >= 1 else None
         return None
 
     def _manifests(self) -> list[Path]:

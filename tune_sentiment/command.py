@@ -50,6 +50,7 @@ def search(
     from tune_sentiment import confirm, preflight, tuner
     from tune_sentiment.nodes import NodeCheck
     from tune_sentiment.session import ray_session
+    from tune_sentiment.sharing import Sharing
 
     failures = Failures(say)
     todo = _incomplete(studies, results, failures)
@@ -83,7 +84,8 @@ def search(
             confirm.finish(inputs[study.comparison], study, folder)
 
         with _disk_errors(results):
-            forecasts = announce(able, inputs, resources, failures, price_per_hour)
+            sharing = Sharing.on_ray(resources, lambda study: inputs[study.comparison])
+            forecasts = announce(able, inputs, resources, sharing, failures, price_per_hour)
             tuner.run(
                 able,
                 lambda study: inputs[study.comparison],
@@ -91,6 +93,7 @@ def search(
                 finish,
                 failures,
                 forecasts,
+                {name: sharing.of(study) for study, _ in able if (name := study.id) in forecasts},
                 (lambda: None) if nodes is None else nodes.look,
             )
     if all(study.id in failures for study, _ in todo):

@@ -49,7 +49,7 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
     import torch
 
     from tune_sentiment.classifiers import NeuralClassifier
-    from tune_sentiment.tokens import training_batches
+    from tune_sentiment.tokens import Part, training_batches
     from tune_sentiment.trial_setup import build_state
 
     torch.set_num_threads(setup.num_threads)
@@ -69,25 +69,10 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
             break
     train_seconds = (time.perf_counter() - started) / seen
     part = np.concatenate(batches[:8])
-    sample = _Some(train, part)
+    sample = Part(train, part)
     started = time.perf_counter()
     NeuralClassifier(state.model, setup.plan["precision"]).scores(sample)
     return Calibration(train_seconds, (time.perf_counter() - started) / len(part))
-
-
-class _Some:
-    """A few items of a larger set, as inputs of their own."""
-
-    def __init__(self, whole: Any, items: Any) -> None:
-        self.whole, self.items = whole, items
-        self.lengths, self.labels = whole.lengths[items], whole.labels[items]
-        self.vocabulary = whole.vocabulary
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def batch(self, items: Any, padding: str = "dynamic") -> Any:
-        return self.whole.batch(self.items[items], padding)
 
 
 def forecast_seconds(

@@ -38,6 +38,7 @@ class Course:
         supervisor: Knows what is to run alone.
         label: What the study is called beside others; its method if not given.
         forecast: What it is expected to take; kept when it begins.
+        per_gpu: Trainings of it that have room on a GPU.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class Course:
         supervisor: Supervisor,
         label: str | None = None,
         forecast: Forecast | None = None,
+        per_gpu: int = 1,
     ) -> None:
         self.study, self.folder, self.forecast = study, folder, forecast
         self.label = label or study.config.method
-        self.resources, self.supervisor = resources, supervisor
+        self.resources, self.supervisor, self.per_gpu = resources, supervisor, per_gpu
         self.stage: Stage | None = None
         self.is_search_over = False
         self.tries: Counter[str] = Counter()  # of each confirmation run
@@ -196,7 +198,7 @@ class Course:
         )
 
     def _slots(self, trainings: int, is_alone: bool) -> Slots:
-        slots = slots_for(self.study, self.resources, trainings)
+        slots = slots_for(self.study, self.resources, trainings, self.per_gpu)
         return replace(slots, concurrency=1) if is_alone else slots
 
     def _progress(

@@ -143,13 +143,14 @@ def forecast(
     searching = expected_evaluations(done + trials, planned, settings, done)
     expected = searching + runs * planned
     devices = slots.gpus or float(slots.cpus)
+    calibrated_on = max(1.0, slots.gpus) if slots.gpus else devices  # a share, with nothing beside
     seconds = None
     if measured is not None:
         each = study.num_train * measured.train / study.plan["evaluations_per_epoch"]
         each += study.source.splits["validation"].rows * measured.evaluate
         minutes = study.config.time_budget_minutes
         budget = math.inf if minutes is None else 60 * minutes * slots.concurrency
-        seconds = (min(searching * each, budget) + runs * planned * each) * devices
+        seconds = (min(searching * each, budget) + runs * planned * each) * calibrated_on
     kept = kept_bytes(study, runs) + trials * RECORD_BYTES + round(expected) * LINE_BYTES
     return Forecast(
         trials=trials,

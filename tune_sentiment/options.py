@@ -32,6 +32,17 @@ DATASET_HELP = (
 )
 
 
+AUTO = "auto"
+
+
+def gpus(text: str) -> float | None:
+    """What a person wrote for the GPUs of a trial; ``None`` for ``auto``."""
+    try:
+        return None if text == AUTO else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number or {AUTO}, got '{text}'") from None
+
+
 DEFAULTS = {f.name: f.default for c in (StudyConfig, Resources) for f in fields(c)}
 REPEATABLE = ("--fix", "--text")
 LISTED = ("--dataset", "--model")  # of which a search takes several
@@ -78,8 +89,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--dashboard": {"action": "store_true", "help": "export the studies for optuna-dashboard"},
     "--gpus-per-trial": {
-        "type": float,
-        "help": "0 for CPUs (default: 1 where there is one)",
+        "type": gpus,
+        "metavar": "GPUS",
+        "help": "0 for CPUs, a share of one, or auto: as many trials on each as its memory has "
+        "room for, which is measured (default: auto)",
     },
     "--cpus-per-trial": {"type": int, "help": "CPU threads of a trial (default: shared out)"},
     "--concurrency": {"type": int, "help": "trials at a time (default: what fits)"},

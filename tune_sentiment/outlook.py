@@ -4,7 +4,7 @@ A neural study is calibrated with its start configuration: a few steps, then thr
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
 from tune_sentiment.data import load_train_val
 from tune_sentiment.failures import Failures, reading
+from tune_sentiment.footprint import Card, cards_here
 from tune_sentiment.forecast import Forecast, forecast, lines, total
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import say
@@ -25,6 +26,7 @@ from tune_sentiment.splits import PHRASE_WORDS
 from tune_sentiment.study import Study
 
 if TYPE_CHECKING:
+    from tune_sentiment.sharing import Sharing
     from tune_sentiment.workload import Inputs
 
 
@@ -32,6 +34,7 @@ def announce(
     work: "Sequence[tuple[Study, StudyFolder]]",
     inputs: "Mapping[str, Inputs]",
     resources: Resources,
+    sharing: "Sharing",
     failures: Failures,
     price_per_hour: float | None,
 ) -> dict[str, Forecast]:
@@ -43,6 +46,7 @@ def announce(
         work: The studies and their ledgers.
         inputs: Of each comparison.
         resources: What was asked for.
+        sharing: Says how many trainings of a study have room on a GPU.
         failures: Takes studies whose inputs cannot be made.
         price_per_hour: Of a device.
     """
@@ -52,7 +56,9 @@ def announce(
     asked: dict[str, Any] = {}
     for study, _ in work:
         with failures.of(study.id):
-            slots = slots_for(study, resources, study.side_by_side)
+            slots = slots_for(study, resources, study.side_by_side, sharing.of(study))
+            if found := sharing.line(study, slots):
+                say(found)
             if study.method.reads_features:
                 continue
             setup, params = trial_setup(study, slots), typical_params(study)
@@ -63,13 +69,13 @@ def announce(
         if study.id in failures:
             continue
         with failures.of(study.id):
-            slots = slots_for(study, resources, study.side_by_side)
+            slots = slots_for(study, resources, study.side_by_side, sharing.of(study))
             measured, why = None, "on frozen features computed once"
             if study.id in asked:
                 measured, why = _calibrated(asked[study.id])
             trials, confirmations = still_to_run(study, folder)
             if measured is not None:
-                why = _time(study, measured, trials, confirmations, slots.concurrency)
+                why = _time(study, measured, trials, confirmations, slots)
             say(f"{study.id}: {_rest(trials, folder)}, {why}")
             of_this = partial(
                 forecast, study, measured, slots, resources, price_per_hour=price_per_hour
@@ -106,10 +112,11 @@ def still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
 
 
 def _time(
-    study: Study, measured: Calibration, trials: int, confirmations: int, concurrency: int
+    study: Study, measured: Calibration, trials: int, confirmations: int, slots: Slots
 ) -> str:
+    in_turn = max(1, slots.concurrency // slots.per_gpu)  # what shares a GPU may wait for it
     seconds = forecast_seconds(
-        study, measured, trials=trials, confirmations=confirmations, concurrency=concurrency
+        study, measured, trials=trials, confirmations=confirmations, concurrency=in_turn
     )
     return cost_line(study, seconds, cores())
 
@@ -148,9 +155,10 @@ def describe(
             f"  metric       {study.config.metric}, comparison {study.comparison}",
             f"  trials       {done} done, {trials} to run",
         ]
-        expected, time = _dry_forecast(study, folder, resources, tokens, price_per_hour)
+        expected, time, shares = _dry_forecast(study, folder, resources, tokens, price_per_hour)
         made.append(expected)
         text += [f"  forecast     {time}"] * bool(time)
+        text += [f"  sharing      {shares}"] * bool(shares)
         text += [f"  {name:<12} {shown}" for name, shown in lines(expected)]
         blocks.append("\n".join(text))
     return "\n\n".join([*blocks, *(["\n".join(total(made, cores()))] if len(made) > 1 else [])])
@@ -162,22 +170,26 @@ def _dry_forecast(
     resources: Resources,
     tokens: dict[str, Any],
     price_per_hour: float | None,
-) -> tuple[Forecast, str]:
-    """What the rest of a study is expected to take, and how long here; without starting Ray."""
+) -> tuple[Forecast, str, str | None]:
+    """What the rest of a study will take, how long here, and who shares a GPU; without Ray."""
     from tune_sentiment.preflight import local_slots
+    from tune_sentiment.sharing import Sharing
     from tune_sentiment.workload import trial_setup
 
     trials, confirmations = still_to_run(study, folder)
-    measured, time = None, ""
+    measured, time, shares = None, "", None
     if study.device != "cpu" and not gpus():
         slots = Slots(1, resources.cpus_per_trial or 1, resources.gpus_per_trial or 1.0)
         time = "none from here: this machine has no GPU to measure with"
     else:
-        slots = local_slots(study, resources, study.side_by_side)
+        read = partial(_tokens, known=tokens)
+        sharing = Sharing(resources, read, _cards_here, lambda *_: None)
+        slots = local_slots(study, resources, study.side_by_side, sharing.of(study))
+        shares = sharing.line(study, slots)
     if not time and not study.method.reads_features:
         setup, params = trial_setup(study, slots), typical_params(study)
-        measured = calibrate(setup, params, study.config.seed, _tokens(study, tokens))
-        time = _time(study, measured, trials, confirmations, slots.concurrency)
+        measured = calibrate(setup, params, study.config.seed, _tokens(study, tokens)[0])
+        time = _time(study, measured, trials, confirmations, slots)
     expected = forecast(
         study,
         measured,
@@ -187,25 +199,35 @@ def _dry_forecast(
         confirmations=confirmations,
         price_per_hour=price_per_hour,
     )
-    return expected, time
+    return expected, time, shares
 
 
-def _tokens(study: Study, known: dict[str, Any]) -> Any:
-    """The study's training tokens; made once for all studies of its comparison."""
+@cache
+def _cards_here() -> "list[Card]":
+    """This machine's GPUs before a forecast has used them."""
+    return cards_here()
+
+
+def _tokens(study: Study, known: dict[str, Any]) -> tuple[Any, Any]:
+    """The study's tokens of train and validation; made once for all studies of its comparison."""
     from tune_sentiment.tokens import tokenise
 
     if study.comparison not in known:
         known.clear()  # studies come comparison by comparison
         source, config = study.source, study.config
-        train, _ = load_train_val(
+        splits = load_train_val(
             source.dataset,
             mirror=source.mirror,
             train_samples=config.train_samples,
             seed=config.seed,
         )
-        made = tokenise(source.backbone, train.texts, train.labels, config.max_length)
-        known[study.comparison] = made
-    return known[study.comparison]
+        train, validation = (
+            tokenise(source.backbone, split.texts, split.labels, config.max_length)
+            for split in splits
+        )
+        known[study.comparison] = train, validation
+    made: tuple[Any, Any] = known[study.comparison]
+    return made
 
 
 def _setting(values: Mapping[str, Any]) -> str:

@@ -81,8 +81,10 @@ def winner_bytes(study: Study) -> int:
     return study.source.backbone.weights_bytes
 
 
-def local_slots(study: Study, resources: Resources, trainings: int) -> Slots:
+def local_slots(study: Study, resources: Resources, trainings: int, per_gpu: int = 1) -> Slots:
     """What a training would get on this machine, without a running Ray.
+
+    Where nothing says how many have room on a GPU, each gets one.
 
     Raises:
         StartError: If more is asked for than there is.
@@ -90,4 +92,4 @@ def local_slots(study: Study, resources: Resources, trainings: int) -> Slots:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     here = Machine(cores=cores(), cards=gpus(), memory=memory)
     weights = study.source.backbone.weights_bytes
-    return plan_slots(resources, here, study.device, max(1, trainings), weights)
+    return plan_slots(resources, here, study.device, max(1, trainings), weights, per_gpu)

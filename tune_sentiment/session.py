@@ -108,6 +108,7 @@ def machine() -> Machine:
         cards=max(node.get("GPU", 0.0) for node in nodes),
         memory=max(node.get("memory", 0.0) for node in nodes),
         nodes=sum(node.get("CPU", 0) > 0 for node in nodes),
+        gpu_nodes=max(1, sum(node.get("GPU", 0) > 0 for node in nodes)),
     )
 
 

@@ -1,5 +1,6 @@
 """How cores, GPUs and memory are shared out among trainings that run at once."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -7,6 +8,10 @@ from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 
 PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
+GPU_PROCESS_BYTES = 3 << 30  # one with CUDA's, of the machine's own memory
+GPU_MARGIN = 0.15  # of what was measured: other batches leave other gaps between tensors
+CONTEXT_BYTES = 300 << 20  # CUDA's own part of each process at least, outside torch's allocator
+MOST_PER_GPU = 16  # trainings: more processes wait for each other and gain nothing
 TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
 ROUNDING = 1e-6  # three thirds of a GPU are one
 
@@ -27,6 +32,11 @@ class Slots:
     gpus: float
     memory: float = field(default=0.0, compare=False)
 
+    @property
+    def per_gpu(self) -> int:
+        """Trainings that share a GPU."""
+        return int(1 / self.gpus) if 0 < self.gpus < 1 else 1
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -37,12 +47,14 @@ class Machine:
         cards: GPUs of that node.
         memory: Bytes for workers on that node.
         nodes: How many nodes there are.
+        gpu_nodes: How many of them have GPUs.
     """
 
     cores: int
     cards: float
     memory: float
     nodes: int = 1
+    gpu_nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,12 @@ class Room:
 
 
 def plan_slots(
-    resources: Resources, there: Machine, device: str, trainings: int, weights_bytes: int = 0
+    resources: Resources,
+    there: Machine,
+    device: str,
+    trainings: int,
+    weights_bytes: int = 0,
+    per_gpu: int = 1,
 ) -> Slots:
     """Share cores and GPUs among trainings; few trainings get more cores each.
 
@@ -95,6 +112,7 @@ def plan_slots(
         device: Where the trainings run, ``cpu`` or ``cuda``.
         trainings: How many there are to run.
         weights_bytes: Size of the backbone, for the estimate of memory.
+        per_gpu: Trainings that have room on a GPU, where nothing else is asked for.
 
     Raises:
         StartError: If more is asked for than there is.
@@ -104,17 +122,46 @@ def plan_slots(
         raise StartError(f"{asked:g} GPUs asked for a trial, {there.cards:g} on a node")
     if (resources.cpus_per_trial or 1) > there.cores:
         raise StartError(f"{resources.cpus_per_trial} CPUs asked for a trial, {there.cores} there")
-    gpus = 0.0 if device == "cpu" else 1.0 if asked is None else asked
+    gpus = 0.0 if device == "cpu" else asked
+    if gpus is None:
+        processes = int(there.memory / (GPU_PROCESS_BYTES + weights_bytes))
+        gpus = 1 / _sharing(resources, there, trainings, per_gpu, processes)
     if gpus > there.cards:  # of this machine's card, where the cluster's nodes have none
         raise StartError(f"{gpus:g} GPUs needed for a trial, {there.cards:g} on a node")
+    nodes = there.gpu_nodes if gpus else there.nodes
+    fitting = there.cores // (resources.cpus_per_trial or 1)
     per_training = 0.0
     if gpus:
-        fitting = int(there.cards / gpus)
+        fitting = min(fitting, int(there.cards / gpus))
     else:
-        fitting = there.cores // (resources.cpus_per_trial or 1)
         per_training = PROCESS_BYTES + TRAINING_COPIES * weights_bytes
         fitting = max(1, min(fitting, int(there.memory / per_training) or 1))
-    each = max(1, min(resources.concurrency or fitting * there.nodes, fitting, trainings))
-    concurrency = max(1, min(resources.concurrency or each * there.nodes, trainings))
+    each = max(1, min(resources.concurrency or fitting * nodes, fitting, trainings))
+    concurrency = max(1, min(resources.concurrency or each * nodes, trainings))
     cpus = resources.cpus_per_trial or max(1, there.cores // each)
     return Slots(concurrency, cpus, gpus, per_training)
+
+
+def _sharing(
+    resources: Resources, there: Machine, trainings: int, per_gpu: int, processes: int
+) -> int:
+    """Trainings that share a GPU: what has room and cores, spread over all the cards there are.
+
+    Ray fills one card before it takes the next, so few trainings get larger shares.
+    """
+    cards = max(1, int(there.cards))
+    processes = min(processes, there.cores // (resources.cpus_per_trial or 1))
+    at_once = min(trainings, resources.concurrency or trainings)
+    return max(1, min(per_gpu, processes // cards, math.ceil(at_once / (cards * there.gpu_nodes))))
+
+
+def memory_fraction(gpus: float, total: int) -> float:
+    """The share of a card that torch's allocator may hold in a training's process.
+
+    Args:
+        gpus: The training's share of a GPU.
+        total: Bytes of the card.
+    """
+    if gpus >= 1:
+        return 1.0
+    return max(gpus - CONTEXT_BYTES / total, gpus / 2)

@@ -121,6 +121,27 @@ class Tokens:
         }
 
 
+class Part:
+    """A few items of a larger set, as inputs of their own.
+
+    Args:
+        whole: The set; its vocabulary stays that of all its items.
+        items: Their numbers in it.
+    """
+
+    def __init__(self, whole: Inputs, items: npt.NDArray[np.int64]) -> None:
+        self.whole, self.items = whole, items
+        self.lengths, self.labels = whole.lengths[items], whole.labels[items]
+        self.vocabulary = whole.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def batch(self, items: npt.NDArray[np.int64], padding: str = "dynamic") -> dict[str, Any]:
+        """What the set makes of these of its items."""
+        return self.whole.batch(self.items[items], padding)
+
+
 def tokenise(
     backbone: "Backbone", texts: Sequence[str], labels: npt.NDArray[np.int64], max_length: int
 ) -> Tokens:

@@ -22,12 +22,6 @@ from tune_sentiment.provenance import device_name, host
 from tune_sentiment.records import LONGEST_ERROR
 from tune_sentiment.trial_setup import TrialSetup, build_state
 
-# What torch says in a plain RuntimeError: its CPU allocator, late CUDA errors, cuBLAS.
-OUT_OF_MEMORY_WORDS = (
-    "can't allocate memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 # What Ray's configuration of a trial holds beside the proposal: its study, and what it gets.
 STUDY, CPUS, GPUS = "study", "cpus", "gpus"
 
@@ -46,7 +40,7 @@ class Objective:
 
     def note(self, evaluation: int, value: float | None) -> None:
         """Take an evaluation's value into account."""
-        self.evaluation = evaluation
+        self.evaluation = max(self.evaluation, evaluation)
         if value is not None:
             self.value = value if self.value is None else self.better(self.value, value)
 
@@ -82,9 +76,18 @@ def evaluations_of(
 
 
 def reports(
-    setup: TrialSetup, proposal: Proposal, train: Any, validation: Any, keep: Path | None = None
+    setup: TrialSetup,
+    proposal: Proposal,
+    train: Any,
+    validation: Any,
+    keep: Path | None = None,
+    *,
+    has_second_try: bool | None = None,
 ) -> Generator[dict[str, Any], None, None]:
     """One report for each evaluation of a training.
+
+    One that a GPU has not enough memory for is tried once more with half as many texts at a time,
+    from its last checkpoint if it has one. The accumulated gradients are those of the whole batch.
 
     Args:
         setup: What the study's trials share.
@@ -92,38 +95,75 @@ def reports(
         train: Training inputs of the kind that the method reads.
         validation: Validation inputs of the same kind.
         keep: Where to leave what was trained, once it has finished.
+        has_second_try: Whether a lack of memory has one; if not given, where the device is a GPU.
     """
+    from tune_sentiment.memory import is_out_of_memory, peak_memory_bytes, release_memory
+
+    if has_second_try is None:
+        has_second_try = setup.device != "cpu"
+    objective = Objective(metric_named(setup.metric).mode)
+    setup = _as_it_was(setup, proposal)
+    while True:
+        facts = _facts(setup, proposal, train, validation)
+        try:
+            yield from _one_try(setup, proposal, train, validation, keep, objective, facts)
+            return
+        except Exception as error:  # an error that left here would make Ray try again
+            print(traceback.format_exc(), file=sys.stderr)
+            is_oom = is_out_of_memory(error)
+            smaller = setup.in_halves(proposal.params) if is_oom and has_second_try else None
+            if smaller is None:
+                said = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+                end = {"peak_memory_bytes": peak_memory_bytes(setup.device), "error": said}
+                objective.note(objective.evaluation + 1, None)
+                yield _report("oom" if is_oom else "failed", objective, {**facts, **end})
+                return
+        setup = smaller
+        release_memory(setup.device)  # the error, and with it the model, is gone by now
+
+
+def _one_try(
+    setup: TrialSetup,
+    proposal: Proposal,
+    train: Any,
+    validation: Any,
+    keep: Path | None,
+    objective: Objective,
+    facts: dict[str, Any],
+) -> Generator[dict[str, Any], None, None]:
+    """A report for each evaluation that was not reported before; ``facts`` learns what trains."""
     from tune_sentiment.memory import peak_memory_bytes, reset_peak_memory
 
     reset_peak_memory(setup.device)
-    objective = Objective(metric_named(setup.metric).mode)
-    facts = _facts(setup, proposal, train, validation)
-    trained: dict[str, Any] = {}
-    try:
-        with contextlib.closing(
-            evaluations_of(setup, proposal, train, validation, objective)
-        ) as evaluations:
-            for made in evaluations:
-                objective.note(made.evaluation, made.metrics.get(setup.metric))
-                if made.classifier is not None:
-                    trained = {
-                        "num_trainable_params": made.classifier.num_trainable_params,
-                        "num_total_params": made.classifier.num_total_params,
-                    }
-                if made.status == "finished" and keep is not None:
-                    from safetensors.numpy import save
+    reported = objective.evaluation
+    with contextlib.closing(
+        evaluations_of(setup, proposal, train, validation, objective)
+    ) as evaluations:
+        for made in evaluations:
+            if made.status == "running" and made.evaluation <= reported:
+                continue
+            objective.note(made.evaluation, made.metrics.get(setup.metric))
+            if made.classifier is not None:
+                facts |= {
+                    "num_trainable_params": made.classifier.num_trainable_params,
+                    "num_total_params": made.classifier.num_total_params,
+                }
+            if made.status == "finished" and keep is not None:
+                from safetensors.numpy import save
 
-                    write_bytes(keep, save(made.classifier.tensors()))
-                measured = _measured(made, peak_memory_bytes(setup.device))
-                details = {**facts, **trained, **measured}
-                yield _report(made.status, objective, details)
-    except Exception as error:  # an error that left here would make Ray try again
-        print(traceback.format_exc(), file=sys.stderr)
-        status = "oom" if is_out_of_memory(error) else "failed"
-        said = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
-        end = {"peak_memory_bytes": peak_memory_bytes(setup.device), "error": said}
-        objective.note(objective.evaluation + 1, None)
-        yield _report(status, objective, {**facts, **trained, **end})
+                write_bytes(keep, save(made.classifier.tensors()))
+            measured = _measured(made, peak_memory_bytes(setup.device))
+            yield _report(made.status, objective, {**facts, **measured})
+
+
+def _as_it_was(setup: TrialSetup, proposal: Proposal) -> TrialSetup:
+    """The setup with as many texts at a time as the training had when it was cut off."""
+    from tune_sentiment.checkpoint import Checkpoints
+
+    if setup.checkpoints is None or not setup.plan:
+        return setup
+    left = Checkpoints(setup.checkpoints / proposal.key, setup.checkpoint_seconds)
+    return setup.at_a_time(left.micro_batch_size())
 
 
 def _report(status: str, objective: Objective, details: dict[str, Any]) -> dict[str, Any]:
@@ -139,13 +179,14 @@ def _report(status: str, objective: Objective, details: dict[str, Any]) -> dict[
 def _facts(setup: TrialSetup, proposal: Proposal, train: Any, validation: Any) -> dict[str, Any]:
     reads_features = hasattr(train, "seconds")
     batch_size = proposal.params.get("batch_size")
+    micro = setup.plan.get("micro_batch_size") or batch_size
     return {
         "host": host(),
         "device": device_name(setup.device),
         "num_threads": setup.num_threads,
         "precision": setup.plan.get("precision"),
-        "micro_batch_size": batch_size,
-        "accumulation": None if batch_size is None else 1,
+        "micro_batch_size": micro,
+        "accumulation": None if batch_size is None else math.ceil(batch_size / micro),
         "features_seconds": train.seconds + validation.seconds if reads_features else None,
     }
 
@@ -164,15 +205,6 @@ def _measured(made: Any, peak: int | None) -> dict[str, Any]:
         "peak_memory_bytes": peak,
         "converged": made.converged,
     }
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that a CPU or a GPU has no memory left."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,19 +236,19 @@ def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
     """Ray Tune's function: train one proposal and report each evaluation.
 
     Args:
-        config: A proposal as ``as_dict`` wrote it, the id of its ``study``, its ``cpus`` and
-            ``gpus``.
+        config: A proposal as ``as_dict`` wrote it, and the id of its ``study``.
         jobs: What each study's trainings need.
     """
     import ray
     import torch
     from ray import tune
 
-    from tune_sentiment.memory import free_memory
+    from tune_sentiment.memory import free_memory, limit_memory
 
     job, proposal = jobs[config[STUDY]], Proposal.from_dict(config)
-    setup = replace(job.setup, num_threads=config[CPUS])
+    setup = replace(job.setup, num_threads=config[CPUS], gpus=config[GPUS])
     torch.set_num_threads(setup.num_threads)
+    limit_memory(setup.device, setup.gpus)
     is_kept = proposal.origin == "confirm"
     path = job.keep / f"{proposal.key}.safetensors" if is_kept else None
     training, validating = ray.get([job.train[0], job.validation[0]])

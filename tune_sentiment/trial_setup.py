@@ -3,8 +3,9 @@
 Imports nothing heavy: the driver makes a ``TrialSetup``, workers build models.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class TrialSetup:
         device: ``cpu`` or ``cuda``.
         num_threads: CPU threads of a trial.
         max_length: Longest text in tokens.
+        gpus: Share of a GPU that a trial may take, where the device is one.
         checkpoints: Folder of the study's checkpoints; ``None`` to make none.
         checkpoint_seconds: Least time between two checkpoints of a trial.
     """
@@ -41,8 +43,20 @@ class TrialSetup:
     device: str
     num_threads: int
     max_length: int
+    gpus: float = 1.0
     checkpoints: Path | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+    def at_a_time(self, micro_batch_size: int | None) -> "TrialSetup":
+        """The same with so many texts in a forward pass; ``None`` for the whole batch."""
+        return replace(self, plan={**self.plan, "micro_batch_size": micro_batch_size})
+
+    def in_halves(self, params: Mapping[str, Any]) -> "TrialSetup | None":
+        """The same with half a batch at a time; ``None`` where that is so, or cannot be."""
+        batch_size = params.get("batch_size", 1)
+        if not self.plan or self.plan.get("micro_batch_size") or batch_size == 1:
+            return None
+        return self.at_a_time(math.ceil(batch_size / 2))
 
 
 def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any, Any]:

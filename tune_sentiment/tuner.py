@@ -37,6 +37,7 @@ def run(
     on_trained: Callable[[Study, StudyFolder], None] = lambda study, folder: None,
     failures: Failures | None = None,
     forecasts: Mapping[str, Forecast] = MappingProxyType({}),
+    per_gpu: Mapping[str, int] = MappingProxyType({}),
     look_at_nodes: Callable[[], None] = lambda: None,
 ) -> Failures:
     """Train all that these studies still miss: trials, and their winners with fresh seeds.
@@ -51,6 +52,7 @@ def run(
         on_trained: Told of each study that has nothing left to train, between two runs.
         failures: Takes studies that cannot go on.
         forecasts: What studies are expected to take, by their ids; kept in their ledgers.
+        per_gpu: Trainings of each study that have room on a GPU, by its id; one if not given.
         look_at_nodes: Called every now and then; what it raises ends the run.
 
     Returns:
@@ -63,8 +65,8 @@ def run(
         if study.id in failures:
             continue
         with failures.of(study.id), reading(folder.path):
-            name, expected = names[study.id], forecasts.get(study.id)
-            courses.append(Course(study, folder, resources, supervisor, name, expected))
+            known = names[study.id], forecasts.get(study.id), per_gpu.get(study.id, 1)
+            courses.append(Course(study, folder, resources, supervisor, *known))
     while courses:
         ready = []
         for course in courses:

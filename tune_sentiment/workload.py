@@ -53,6 +53,7 @@ def trial_setup(study: Study, slots: Slots, folder: StudyFolder | None = None) -
         device=study.device,
         num_threads=slots.cpus,
         max_length=study.config.max_length,
+        gpus=slots.gpus,
         checkpoints=None if folder is None else folder.checkpoints.resolve(),
         checkpoint_seconds=checkpoint_seconds(),
     )
@@ -88,10 +89,10 @@ def missing_trials(study: Study, folder: StudyFolder) -> int:
     return 0 if folder.is_exhausted else max(0, study.num_trials - len(folder.trials()))
 
 
-def slots_for(study: Study, resources: Resources, trainings: int) -> Slots:
-    """What each of a study's trainings gets on this Ray."""
+def slots_for(study: Study, resources: Resources, trainings: int, per_gpu: int = 1) -> Slots:
+    """What each of a study's trainings gets on this Ray, where ``per_gpu`` have room on a GPU."""
     weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
-    return plan_slots(resources, machine(), study.device, max(1, trainings), weights)
+    return plan_slots(resources, machine(), study.device, max(1, trainings), weights, per_gpu)
 
 
 def confirmation_recorder(
