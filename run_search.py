@@ -20,7 +20,8 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
-from tune_sentiment.paths import exists, is_folder, user_path
+from tune_sentiment.paths import user_path
+from tune_sentiment.places import address_of, check_results, results_folder
 from tune_sentiment.signals import exit_code, listen
 from tune_sentiment.trackers import chosen_trackers
 
@@ -46,11 +47,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     mirror = mirror_folder(args.data_dir)
     if args.name is not None:
         label("--name", args.name)
-    if "://" in args.results:
-        raise UsageError(f"--results wants a folder, got '{args.results}'")
-    results = user_path(args.results).absolute()
-    if exists(results) and not is_folder(results):
-        raise UsageError(f"--results {args.results} is not a folder")
+    check_results(args.results)
     shared = {f.name for f in fields(StudyConfig)} - {"method", "fixed"}
     asked = {name: getattr(args, name) for name in shared}
     needed = {f.name: getattr(args, f.name) for f in fields(Resources)}
@@ -65,6 +62,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     from tune_sentiment.source import Source
     from tune_sentiment.study import resolve
 
+    results = results_folder(args.results).absolute()
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
     source = Source.find(spec, args.model, mirror=mirror, seed=args.seed, wants_gpu=wants_gpu)
 
@@ -213,7 +211,8 @@ def show(args: argparse.Namespace, studies: "Sequence[Study]", results: Path) ->
     without = [study.id for study in studies if study.id not in winners]
     for name in without:
         print(f"error: {name} ended without a winner; see its trials/", file=sys.stderr)
-    print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
+    where = address_of(results)
+    print(f"Results: {where} · all tables: {python_command()} -m analysis {args.results}")
     print(f"Next: {next_step(args, {s.method for s in loaded})}")
     return 1 if without else 0
 

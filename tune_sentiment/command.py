@@ -18,6 +18,8 @@ from tune_sentiment.errors import StartError
 from tune_sentiment.inside import check_study
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
+from tune_sentiment.objects import StorageError
+from tune_sentiment.places import address_of
 from tune_sentiment.progress import say
 from tune_sentiment.provenance import cores
 from tune_sentiment.splits import PHRASE_WORDS
@@ -93,6 +95,8 @@ def _disk_errors(results: Path) -> Generator[None, None, None]:
         yield
     except (OSError, RayTaskError) as error:
         cause = getattr(error, "cause", error)  # of a task in a worker
+        if isinstance(cause, StorageError):
+            raise cause from error
         said = [os.strerror(number) for number in DISK_ERRORS if os.strerror(number) in str(cause)]
         if not said:
             raise
@@ -158,7 +162,7 @@ def describe(studies: Sequence[Study], resources: Resources, results: Path) -> s
         runs = [f"  runs         {_setting(point)}" for point in space.start if point]
         lines = [
             study.id,
-            f"  folder       {folder.path}",
+            f"  folder       {address_of(folder.path)}",
             f"  dataset      {study.source.dataset.name}: {describe_counts(study)}",
             f"  model        {study.source.backbone.name} ({study.source.backbone.fingerprint})",
             *(runs if space.is_listed else [searched]),

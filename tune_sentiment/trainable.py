@@ -17,6 +17,8 @@ from tune_sentiment.config import split
 from tune_sentiment.durable import write_bytes
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import Mode, metric_named
+from tune_sentiment.objects import StorageError
+from tune_sentiment.places import join
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import device_name, host
 from tune_sentiment.records import LONGEST_ERROR
@@ -115,6 +117,8 @@ def reports(
                 measured = _measured(made, peak_memory_bytes(setup.device))
                 details = {**facts, **trained, **measured}
                 yield _report(made.status, objective, details)
+    except StorageError:  # not the training's: it is tried again, and then the command ends
+        raise
     except Exception as error:  # an error that left here would make Ray try again
         print(traceback.format_exc(), file=sys.stderr)
         status = "oom" if is_out_of_memory(error) else "failed"
@@ -207,6 +211,7 @@ def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
     job, proposal = jobs[config["study"]], Proposal.from_dict(config)
     setup = job.setup
     torch.set_num_threads(setup.num_threads)
+    join(setup.storage)
     is_kept = proposal.origin == "confirm"
     path = job.keep / f"{proposal.key}.safetensors" if is_kept else None
     training, validating = ray.get([job.train[0], job.validation[0]])

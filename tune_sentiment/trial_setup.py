@@ -12,6 +12,7 @@ from typing import Any
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import split
 from tune_sentiment.methods import METHODS
+from tune_sentiment.working_copy import Place
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -31,6 +32,7 @@ class TrialSetup:
         max_length: Longest text in tokens.
         checkpoints: Folder of the study's checkpoints; ``None`` to make none.
         checkpoint_seconds: Least time between two checkpoints of a trial.
+        storage: Where the results folder is a working copy of; ``None`` for a plain one.
     """
 
     method: str
@@ -43,6 +45,7 @@ class TrialSetup:
     max_length: int
     checkpoints: Path | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    storage: Place | None = None
 
 
 def build_model(setup: TrialSetup, params: Mapping[str, Any], seed: int) -> tuple[Any, Any]:
