@@ -1,8 +1,6 @@
 """A ledger in an object store, against a real S3 server: what was acknowledged is there for all."""
 
 import os
-import re
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,52 +9,18 @@ import pytest
 from analysis.__main__ import main as analyse
 from tests.growing import Growing
 from tests.ledgers import trial, write
-from tests.s3_server import BUCKET, Asked, Road, leave, running_s3
+from tests.store.conftest import Machine, stored
+from tests.store.s3_server import Asked, Road
 from tests.test_full_disk import kept, search
 from tune_sentiment import places
 from tune_sentiment.errors import Escape, UsageError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.objects import Objects, StorageError
 from tune_sentiment.places import address_of, results_folder
-from tune_sentiment.uri import SECONDS_VARIABLE, checked_uri
+from tune_sentiment.uri import checked_uri
 from tune_sentiment.working_copy import LEDGER
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def road() -> Iterator[Road]:
-    with running_s3() as running:
-        yield running
-
-
-Machine = Callable[[str], None]
-
-
-@pytest.fixture
-def uri(road: Road, request: pytest.FixtureRequest) -> str:
-    """A results folder of the test's own."""
-    return f"s3://{BUCKET}/{re.sub(r'[^a-z]+', '-', request.node.name)}x"
-
-
-@pytest.fixture
-def machine(road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """Go on as a command on a machine with that name, whose cache is empty at first."""
-    for name, value in road.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv(SECONDS_VARIABLE, "4")
-
-    def go_on_at(name: str) -> None:
-        leave(tmp_path)
-        monkeypatch.setenv("TUNE_SENTIMENT_CACHE", str(tmp_path / name))
-
-    go_on_at("here")
-    yield go_on_at
-    leave(tmp_path)
-
-
-def stored(uri: str) -> set[str]:
-    return {found.name for found in Objects(uri).below()}
 
 
 def local(root: Path) -> set[str]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -154,11 +153,3 @@ def _await(port: int, server: "subprocess.Popen[bytes]") -> None:
         except OSError:
             time.sleep(0.05)
     raise RuntimeError("the S3 server does not start")
-
-
-def leave(root: Path) -> None:
-    """Give back every working copy below a folder, as the end of its command does."""
-    from tune_sentiment.durable import MIRRORS
-
-    for mirror in [m for m in MIRRORS if m.root.is_relative_to(root.resolve())]:
-        mirror.close()  # type: ignore[attr-defined]
