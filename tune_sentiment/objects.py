@@ -16,11 +16,14 @@ from typing import Any
 from tune_sentiment.errors import StartError
 from tune_sentiment.uri import repeat_seconds
 
-LOOK_SECONDS = 5.0  # the same for the first request: a wrong address is to be told soon
+LOOK_SECONDS = 6.0  # the same for the first request: a wrong address is to be told soon
 LARGE_FACTOR = 12  # times as long for a part of a large file
 PART_BYTES = 8 << 20
 PARTS_AT_A_TIME = 2  # so that each has its share of a slow line
 STATUS = re.compile(r"status code: (\d+)")
+CLOUD = re.compile(
+    r"/latest/(api|meta-data)|//(169\.254\.|metadata\.)"
+)  # of keys
 CODE = re.compile(r"<Code>(\w+)</Code>")
 
 Version = Mapping[str, str]  # what identifies an object's content, as its store says it
@@ -239,6 +242,6 @@ def _reason(error: Exception) -> str:
         return f"refused ({said}): are the environment's credentials right, and may they write?"
     if status:
         return f"refused ({said})"
-    if "169.254." in text or "credential" in text.lower():
+    if CLOUD.search(text):
         return "no credentials; set those of its store in the environment (docs/storage.md)"
     return "no answer. What it has acknowledged is kept; the same command goes on once it answers"

@@ -112,6 +112,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass
 
 
+class _Front(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients are killed here."""
+
+
 @contextmanager
 def running_s3() -> Generator[Road, None, None]:
     """Server and road for the time of the body, with an empty bucket."""
@@ -128,8 +135,7 @@ def running_s3() -> Generator[Road, None, None]:
     )
     road = Road(port)
     handler = type("Handler", (_Handler,), {"road": road})
-    front = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    front.daemon_threads = True
+    front = _Front(("127.0.0.1", 0), handler)
     road.address = f"http://127.0.0.1:{front.server_address[1]}"
     try:
         _await(port, server)

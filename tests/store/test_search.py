@@ -1,0 +1,148 @@
+"""A whole search on an object store: the store goes, the command is killed, its machine is lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+from tests.store.conftest import stored
+from tests.store.s3_server import BUCKET, KEYS, Road
+from tune_sentiment.objects import Objects
+from tune_sentiment.uri import SECONDS_VARIABLE
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+HANGING = 240  # seconds: several times what any of these commands takes
+URI = f"s3://{BUCKET}/results"
+TRIALS = 4
+SEARCH = ["--method", "full", "--dataset", "demo", "--model", "tiny", "--trials", str(TRIALS)]
+SEARCH += ["--max-epochs", "2", "--confirm-seeds", "1", "--gpus-per-trial", "0"]
+SEARCH += ["--concurrency", "1", "--metric", "val_loss"]  # which brings no baseline along
+
+
+class Machines:
+    """Runs commands on one machine after another, each with a cache of its own.
+
+    Args:
+        road: To the store.
+        folder: For their caches and what they print.
+    """
+
+    def __init__(self, road: Road, folder: Path) -> None:
+        self.road, self.folder, self.number = road, folder, 0
+        self.said = ""
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / f"cache {self.number}"
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        self.number += 1
+        quick = {SECONDS_VARIABLE: "4", "TUNE_SENTIMENT_CHECKPOINT_SECONDS": "0"}
+        own = {"TUNE_SENTIMENT_CACHE": str(self.cache)}
+        return subprocess.Popen(
+            [sys.executable, *words],
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.road.environment(), **quick, **own},
+        )
+
+    def search_until(self, seen: Callable[[set[str]], bool]) -> "subprocess.Popen[str]":
+        """A search that has left something in the store that was waited for."""
+        command = self.start("run_search.py", *SEARCH, "--results", URI)
+        deadline = time.monotonic() + HANGING
+        while not seen(stored(URI)):
+            assert command.poll() is None, command.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return command
+
+    def end(self, command: "subprocess.Popen[str]") -> tuple[int, str, str]:
+        out, err = command.communicate(timeout=HANGING)
+        self.said += out + err
+        return command.returncode, out, err
+
+
+def ended(names: set[str]) -> set[str]:
+    return {name for name in names if "/trials/" in name}
+
+
+def content(names: set[str]) -> dict[str, bytes]:
+    found = {name: Objects(URI).get(name) for name in names}
+    return {name: got[0] for name, got in found.items() if got is not None}
+
+
+def test_a_search_survives_the_loss_of_everything_but_its_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.store.s3_server import running_s3
+
+    with running_s3() as road:
+        for name, value in road.environment().items():
+            monkeypatch.setenv(name, value)
+        machines = Machines(road, tmp_path)
+
+        # The store stops to answer in the middle of the search.
+        command = machines.search_until(lambda names: len(ended(names)) >= 1)
+        with road.ruled(lambda asked: "cut"):
+            began = time.monotonic()
+            code, _, err = machines.end(command)
+            assert time.monotonic() - began < 60
+        assert code == 3
+        assert "Traceback" not in err
+        [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert line.startswith(f"error: {URI}/")
+        assert "no answer" in line
+        assert line.endswith("the same command goes on once it answers")
+        first = content(ended(stored(URI)))
+
+        # The next one is killed, and its machine never comes back.
+        command = machines.search_until(lambda names: len(ended(names)) > len(first))
+        command.send_signal(signal.SIGKILL)
+        machines.end(command)
+        shutil.rmtree(machines.cache)
+        second = content(ended(stored(URI)))
+        assert 0 < len(first) < len(second) < TRIALS
+        evaluations = {name for name in stored(URI) if "/evaluations/" in name}
+
+        # The third one ends the study.
+        road.asked.clear()
+        code, out, err = machines.end(machines.start("run_search.py", *SEARCH, "--results", URI))
+        assert code == 0, err
+        assert f"Results: {URI} ·" in out
+        names = stored(URI)
+        records = content(ended(names))
+        assert first.items() <= second.items() <= records.items()
+        assert len(records) == TRIALS
+        assert evaluations <= names
+        lines = [
+            json.loads(line)
+            for text in content({n for n in names if "/evaluations/" in n}).values()
+            for line in text.decode().splitlines()[1:]
+        ]
+        sequences = Counter(line["sequence"] for line in lines)
+        assert set(sequences.values()) == {1}  # none twice
+        assert not any("/checkpoints/" in name or name.endswith("/.clock") for name in names)
+        [openings] = content({n for n in names if n.endswith("openings.jsonl")}).values()
+        assert len(openings.splitlines()) == 1
+        print(Counter(asked.method for asked in road.asked), len(lines))
+
+        # What was found is used elsewhere, and nothing says the keys.
+        machines.road.asked.clear()
+        [study] = {name.partition("/")[0] for name in names if name.endswith("study.json")}
+        words = ["-m", "tune_sentiment.predict", f"{URI}/{study}", "a lovely film"]
+        code, out, err = machines.end(machines.start(*words))
+        assert (code, len(out.splitlines())) == (0, 1), err
+        told = machines.said.encode() + b"".join(content(names).values())
+        told += b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+        assert not any(key.encode() in told for key in KEYS.values())
