@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -57,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     print("\n\n".join(markdown(group) for group in by_comparison(studies).values()))
     try:
-        written = write(studies, gaps, Path(args.output) if args.output else roots[0])
+        written = write(studies, gaps, results_folder(args.output) if args.output else roots[0])
     except (OSError, StartError) as error:
         print(f"error: the report cannot be written: {error}", file=sys.stderr)
         return 3

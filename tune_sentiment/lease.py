@@ -91,7 +91,17 @@ class Lease:
 
         Raises:
             StartError: If it is held.
+            StorageError: If the store would give it to two.
         """
+        self._take()
+        before = self.version
+        if self._write(None) or not self._write(before) or self._write(before):
+            raise StorageError(
+                f"{self.objects.uri}: this store does not honour conditional puts, so it cannot "
+                "say who runs a study"
+            )
+
+    def _take(self) -> None:
         for _ in range(2):  # it may have been deleted between the two requests
             if self._write(None):
                 return

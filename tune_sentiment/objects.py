@@ -5,7 +5,6 @@ Credentials are the environment's, read by the store's library; nothing here see
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +20,7 @@ LARGE_FACTOR = 12  # times as long for a part of a large file
 PART_BYTES = 8 << 20
 PARTS_AT_A_TIME = 2  # so that each has its share of a slow line
 STATUS = re.compile(r"status code: (\d+)")
-CLOUD = re.compile(
-    r"/latest/(api|meta-data)|//(169\.254\.|metadata\.)"
-)  # of keys
+CLOUD = re.compile(r"/latest/(api|meta-data)|//(169\.254\.|metadata\.)")  # of keys
 CODE = re.compile(r"<Code>(\w+)</Code>")
 
 Version = Mapping[str, str]  # what identifies an object's content, as its store says it
@@ -59,7 +56,6 @@ class Objects:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.requests: Counter[str] = Counter()
         seconds = repeat_seconds()
         self._first = _store(uri, min(seconds, LOOK_SECONDS))
         self._small = _store(uri, seconds)
@@ -69,7 +65,7 @@ class Objects:
         """Store a file whole, in place of what is there."""
         import obstore
 
-        with self._asking("put", name):
+        with self._asking(name):
             if content.stat().st_size <= PART_BYTES:
                 return _version(obstore.put(self._small, name, content.read_bytes()))
             return _version(
@@ -93,7 +89,7 @@ class Objects:
         import obstore
         from obstore import exceptions
 
-        with self._asking("put", name):
+        with self._asking(name):
             try:
                 mode: Any = "create" if version is None else dict(version)
                 return _version(obstore.put(self._small, name, content, mode=mode))
@@ -108,7 +104,7 @@ class Objects:
         """An object's content, version and time; ``None`` if there is none."""
         import obstore
 
-        with self._asking("get", name):
+        with self._asking(name):
             try:
                 found = obstore.get(self._small, name)
                 content, about = bytes(found.bytes()), found.meta
@@ -120,7 +116,7 @@ class Objects:
         """Write an object to a file, a part at a time; whether there is one."""
         import obstore
 
-        with self._asking("get", name):
+        with self._asking(name):
             try:
                 about = obstore.head(self._small, name)
                 tag: Any = about["e_tag"]
@@ -138,7 +134,7 @@ class Objects:
         """What a list would say of an object; ``None`` if there is none."""
         import obstore
 
-        with self._asking("head", name):
+        with self._asking(name):
             try:
                 return _found(obstore.head(self._small, name))
             except FileNotFoundError:
@@ -153,7 +149,7 @@ class Objects:
         """
         import obstore
 
-        with self._asking("list", folder):
+        with self._asking(folder):
             store = self._first if is_first else self._small
             return [
                 _found(about) for batch in obstore.list(store, folder or None) for about in batch
@@ -163,7 +159,7 @@ class Objects:
         """What stands directly in a folder, folders included."""
         import obstore
 
-        with self._asking("list", folder):
+        with self._asking(folder):
             found = obstore.list_with_delimiter(self._small, folder or None)
         paths = [*found["common_prefixes"], *(about["path"] for about in found["objects"])]
         return {path.rpartition("/")[2] for path in paths}
@@ -173,17 +169,16 @@ class Objects:
         import obstore
 
         if listed := list(names):
-            with self._asking("delete", listed[0]):
+            with self._asking(listed[0]):
                 obstore.delete(self._small, listed)
 
     @contextmanager
-    def _asking(self, what: str, name: str) -> Generator[None, None, None]:
-        """One request, counted.
+    def _asking(self, name: str) -> Generator[None, None, None]:
+        """One request.
 
         Raises:
             StorageError: If it fails, in one line without what the store's answer may quote.
         """
-        self.requests[what] += 1
         from obstore.exceptions import BaseError
 
         try:

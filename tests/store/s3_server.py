@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any
@@ -19,6 +20,7 @@ from tests.conftest import CHECKOUT
 BUCKET = "studies"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIACANARYCANARY1234", "AWS_SECRET_ACCESS_KEY": "c4nary5ecret" * 3}
 HOPS = {"connection", "transfer-encoding", "content-length", "keep-alive"}
+CONDITIONS = {"if-match", "if-none-match"}
 REFUSED = b"<Error><Code>AccessDenied</Code><AWSAccessKeyId>AKIACANARYCANARY1234</AWSAccessKeyId>"
 START_SECONDS = 60
 
@@ -31,18 +33,22 @@ class Asked:
     path: str
 
 
+Rule = Callable[[Asked], str | int | None]
+
+
 @dataclass
 class Road:
     """What stands between the store and who asks it.
 
     A rule says by a request what becomes of it: ``None`` to pass it on, ``refused`` before the
     server sees it, ``lost`` for an answer that is refused although the server did what was asked,
-    ``cut`` for a line that breaks, ``silent`` for one on which nothing comes.
+    ``cut`` for a line that breaks, ``silent`` for one on which nothing comes, ``unconditional`` for
+    a server that knows no conditions, a number for one whose clock is that many seconds ahead.
     """
 
     server: int
     address: str = ""
-    rule: Callable[[Asked], str | None] = lambda asked: None
+    rule: Rule = lambda asked: None
     asked: list[Asked] = field(default_factory=list)
     lock: Any = field(default_factory=Lock)
     closing: Event = field(default_factory=Event)
@@ -64,7 +70,7 @@ class Road:
         return answer.status, answer.read(), dict(answer.getheaders())
 
     @contextmanager
-    def ruled(self, rule: Callable[[Asked], str | None]) -> Generator[None, None, None]:
+    def ruled(self, rule: Rule) -> Generator[None, None, None]:
         """A rule for the time of the body."""
         before, self.rule = self.rule, rule
         try:
@@ -92,13 +98,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         headers = {n: v for n, v in self.headers.items() if n.lower() not in HOPS}
+        if fate == "unconditional":
+            headers = {n: v for n, v in headers.items() if n.lower() not in CONDITIONS}
         status, said, back = 403, REFUSED, {}
         if fate != "refused":
             answer = self.road.straight(self.command, self.path, body, **headers)
-            if fate is None:
+            if fate != "lost":
                 status, said, back = answer
         self.send_response(status)
         for name, value in back.items():
+            if isinstance(fate, int) and name.lower() == "last-modified":
+                value = formatdate(parsedate_to_datetime(value).timestamp() + fate, usegmt=True)
             if name.lower() not in HOPS:
                 self.send_header(name, value)
         size = back.get("Content-Length") if self.command == "HEAD" else None

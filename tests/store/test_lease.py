@@ -227,3 +227,25 @@ def test_a_ledger_that_grew_before_the_lease_was_had_is_brought_down(
 
     with road.ruled(rule), study_lock(study.path):
         assert study.test_openings() == 1
+
+
+def test_a_store_that_knows_no_conditions_is_refused(
+    uri: str, machine: Machine, road: Road
+) -> None:
+    with (
+        road.ruled(lambda asked: "unconditional"),
+        pytest.raises(StorageError, match="does not honour conditional puts"),
+        study_lock(results_folder(uri) / "s"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("ahead", [86_400, -86_400])
+def test_a_store_whose_clock_is_another_day_is_as_good(
+    ahead: int, uri: str, machine: Machine, road: Road
+) -> None:
+    with road.ruled(lambda asked: ahead):
+        expired(uri)
+        lease(uri).take()
+        with pytest.raises(StartError, match="is being run"):
+            lease(uri).take()
