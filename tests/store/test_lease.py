@@ -64,9 +64,16 @@ def test_a_second_command_is_told_who_runs_the_study_and_until_when(
 
 
 def test_of_many_that_find_a_lease_run_out_one_takes_it_and_its_holder_stops(
-    uri: str, machine: Machine
+    uri: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = expired(uri)
+    old, all_have_read, store_time = expired(uri), threading.Barrier(6), Lease._store_time
+
+    def together(self: Lease) -> Any:
+        found = store_time(self)
+        time.sleep(0.2 * (all_have_read.wait(timeout=30) // 2))  # two by two
+        return found
+
+    monkeypatch.setattr(Lease, "_store_time", together)
 
     def tried(_: int) -> Lease | None:
         new = lease(uri)
