@@ -15,7 +15,7 @@ PACKAGE = ROOT / "tune_sentiment"
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
-HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
+HEAVY |= {"obstore", "wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:

@@ -233,6 +233,8 @@ def _reason(error: Exception) -> str:
         return error.strerror or type(error).__name__
     if code and code[1] == "NoSuchBucket":
         return "there is no such bucket"
+    if status and status[1] == "301":
+        return f"is not in this region ({said}): set AWS_REGION"
     if status and status[1] in ("401", "403"):
         return f"refused ({said}): are the environment's credentials right, and may they write?"
     if status:

@@ -1,7 +1,7 @@
 """Fixtures of tests against an object store: a server, a URI of the test's own, machines."""
 
-import re
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tune_sentiment.durable import MIRRORS
 from tune_sentiment.objects import Objects
 from tune_sentiment.uri import SECONDS_VARIABLE
 
+COUNT = count()
 Machine = Callable[[str], None]
 
 
@@ -23,7 +24,7 @@ def road() -> Iterator[Road]:
 @pytest.fixture
 def uri(request: pytest.FixtureRequest) -> str:
     """A results folder of the test's own."""
-    return f"s3://{BUCKET}/{re.sub(r'[^a-z0-9]+', '-', request.node.name)}x"
+    return f"s3://{BUCKET}/{next(COUNT)}-{request.node.originalname}"
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def test_without_credentials_the_page_that_explains_them_is_named(
 ) -> None:
     for name in KEYS:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(SECONDS_VARIABLE, "1")
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")  # as on no cloud's machine
     assert "docs/storage.md" in ends("search", uri, capsys)
 

@@ -13,10 +13,11 @@ from tests.store.conftest import Machine, stored
 from tests.store.s3_server import Asked, Road
 from tests.test_full_disk import kept, search
 from tune_sentiment import places
+from tune_sentiment.durable import replace_folder
 from tune_sentiment.errors import Escape, UsageError
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.objects import Objects, StorageError
-from tune_sentiment.places import address_of, results_folder
+from tune_sentiment.places import address_of, results_folder, winner_at
 from tune_sentiment.uri import checked_uri
 from tune_sentiment.working_copy import LEDGER
 
@@ -148,6 +149,54 @@ def test_a_store_that_fails_at_any_put_costs_nothing_that_it_acknowledged(
         assert {(m.proposal.key, len(m.lines)) for m in study.trainings()} == lines
 
 
+def files_of(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.glob("*")}
+
+
+@pytest.mark.faults
+def test_a_winner_whose_replacement_fails_at_any_request_is_whole_or_none(
+    uri: str, machine: Machine, road: Road
+) -> None:
+    whole = [
+        {"winner.json": f"{n}", "model.safetensors": f"m{n}", "config.json": f"c{n}"}
+        for n in range(2)
+    ]
+    whole[1]["tokenizer.json"] = whole[0].pop("config.json")
+
+    def put(n: int) -> None:
+        folder = results_folder(uri) / "s" / "winner"
+        unfinished = folder.with_name(".winner.tmp")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        for name, text in whole[n].items():
+            (unfinished / name).write_text(text)
+        replace_folder(folder, unfinished, last="winner.json")
+
+    seen = set()
+    for n in range(1, 20):
+        machine(f"{n} before")
+        put(0)
+        count = 0
+
+        def rule(asked: Asked, n: int = n) -> str | None:
+            nonlocal count
+            count += asked.method != "GET"
+            return "refused" if asked.method != "GET" and count >= n else None
+
+        with road.ruled(rule):
+            try:
+                put(1)
+                has_failed = False
+            except StorageError:
+                has_failed = True
+        machine(f"{n} after")
+        found = files_of(winner_at(f"{uri}/s") / "winner")
+        assert "winner.json" not in found or found in whole
+        seen.add(found.get("winner.json"))
+        if not has_failed:
+            break
+    assert seen == {"0", None, "1"}
+
+
 def test_a_command_that_reads_gets_a_copy_of_its_own_while_another_works(
     uri: str, machine: Machine, tmp_path: Path
 ) -> None:
@@ -168,7 +217,6 @@ def test_the_analysis_says_the_same_of_a_uri_and_leaves_its_report_there(
 ) -> None:
     for root in (tmp_path / "plain", results_folder(uri)):
         write(root, "svm", [trial(0, 0.7)], [0.7])
-        write(root, "lora", [trial(0, 0.8), trial(1, 0.6)], [0.8, 0.9])
     said = []
     for written in (str(tmp_path / "plain"), uri):
         assert analyse([written, "--table", "comparison"]) == 0
@@ -178,9 +226,9 @@ def test_the_analysis_says_the_same_of_a_uri_and_leaves_its_report_there(
     assert (
         capsys.readouterr().out.partition("\nReport: ")[2] == f"{uri}/report.md {uri}/report.html\n"
     )
-    assert {"report.md", "report.html", "summary.md", "figures/1-forest.png"} <= stored(uri)
+    assert {"report.md", "report.html", "summary.md", "figures/1-pareto.png"} <= stored(uri)
     machine("there")
-    assert analyse([f"{uri}/lora", "--check"]) == 0
+    assert analyse([f"{uri}/svm", "--check"]) == 0
     assert capsys.readouterr().out == "1 studies, 0 problems\n"
     assert analyse([f"{uri}/nothing"]) == 2
     assert capsys.readouterr().err == f"error: no study under {uri}/nothing\n"
