@@ -39,39 +39,40 @@ class Machines:
 
     def __init__(self, road: Road, folder: Path) -> None:
         self.road, self.folder, self.number = road, folder, 0
-        self.said = ""
 
     @property
     def cache(self) -> Path:
         return self.folder / f"cache {self.number}"
 
-    def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
         self.number += 1
         own = {SECONDS_VARIABLE: "4", "TUNE_SENTIMENT_CACHE": str(self.cache), **environment}
-        return subprocess.Popen(
-            [sys.executable, *words],
-            cwd=CHECKOUT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **self.road.environment(), **own},
-        )
+        with self.told("out").open("w") as out, self.told("err").open("w") as err:
+            return subprocess.Popen(
+                [sys.executable, *words],
+                cwd=CHECKOUT,
+                stdout=out,  # no pipe: what a killed command leaves behind would hold it
+                stderr=err,
+                env={**os.environ, **self.road.environment(), **own},
+            )
 
-    def search_until(self, seen: Callable[[set[str]], bool]) -> "subprocess.Popen[str]":
+    def told(self, where: str) -> Path:
+        return self.folder / f"{where} {self.number}.txt"
+
+    def search_until(self, seen: Callable[[set[str]], bool]) -> "subprocess.Popen[bytes]":
         """A search that has left something in the store that was waited for."""
         often = {CHECKPOINT_VARIABLE: "0"}
         command = self.start("run_search.py", *SEARCH, "--results", URI, **often)
         deadline = time.monotonic() + HANGING
         while not seen(stored(URI)):
-            assert command.poll() is None, command.communicate()
+            assert command.poll() is None, self.end(command)
             assert time.monotonic() < deadline
             time.sleep(0.1)
         return command
 
-    def end(self, command: "subprocess.Popen[str]") -> tuple[int, str, str]:
-        out, err = command.communicate(timeout=HANGING)
-        self.said += out + err
-        return command.returncode, out, err
+    def end(self, command: "subprocess.Popen[bytes]") -> tuple[int, str, str]:
+        code = command.wait(timeout=HANGING)
+        return code, self.told("out").read_text(), self.told("err").read_text()
 
 
 def asked_of(road: Road) -> Counter[str]:
@@ -148,6 +149,6 @@ def test_a_search_survives_the_loss_of_everything_but_its_store(
         words = ["-m", "tune_sentiment.predict", f"{URI}/{study}", "a lovely film"]
         code, out, err = machines.end(machines.start(*words))
         assert (code, len(out.splitlines())) == (0, 1), err
-        told = machines.said.encode() + b"".join(content(names).values())
+        told = b"".join(content(names).values())
         told += b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
         assert not any(key.encode() in told for key in KEYS.values())
