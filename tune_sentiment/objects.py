@@ -216,9 +216,13 @@ def _version(about: Any) -> Version:
     return {name: about[name] for name in ("e_tag", "version") if about.get(name) is not None}
 
 
+def name_of(version: Version) -> str:
+    """A version in one word, the same whether a put, a list or a get told it."""
+    return version.get("e_tag") or version.get("version") or ""
+
+
 def _found(about: Any) -> Found:
-    said = _version(about)
-    shown = " ".join(said[name] for name in sorted(said))
+    shown = name_of(_version(about))
     return Found(about["path"], about["size"], shown, about["last_modified"])
 
 

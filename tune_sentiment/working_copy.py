@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_sentiment.durable import MIRRORS, UNFINISHED
-from tune_sentiment.objects import Found, Objects, StorageError
+from tune_sentiment.objects import Found, Objects, StorageError, name_of
 
 # What a ledger is read from, in a study's folder or one below: small, and all there is to know.
 LEDGER = re.compile(
@@ -63,8 +63,7 @@ class WorkingCopy:
         """Store a file's content under the path's name."""
         self._check(path)
         version = self.objects.put(self._name(path), content)
-        shown = " ".join(version[name] for name in sorted(version))
-        self.known[self._name(path)] = [shown, *_stat(content)]
+        self.known[self._name(path)] = [name_of(version), *_stat(content)]
 
     def remove(self, path: Path) -> None:
         """Delete a file, if it is there."""
