@@ -26,7 +26,12 @@ help: ## list the targets
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/demo-installed
 
-setup: .venv/dev-installed ## install everything that development needs into .venv
+build/moto/installed: tests/store/moto.txt
+	$(PYTHON) -m venv build/moto
+	build/moto/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+setup: .venv/dev-installed build/moto/installed ## install everything that development needs into .venv
 
 demo: .venv/demo-installed ## install, then search LoRA beside the SVM on the built-in corpus
 	$(RUN) --method lora --dataset demo --model minilm --trials 6 --max-epochs 3 --confirm-seeds 2

@@ -23,7 +23,8 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
-from tune_sentiment.paths import exists, is_folder, user_path
+from tune_sentiment.paths import user_path
+from tune_sentiment.places import address_of, check_results, results_folder
 from tune_sentiment.progress import say
 from tune_sentiment.signals import exit_code, listen
 from tune_sentiment.trackers import chosen_trackers
@@ -51,11 +52,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     if args.name is not None:
         label("--name", args.name)
     check_price(args.price_per_hour)
-    if "://" in args.results:
-        raise UsageError(f"--results wants a folder, got '{args.results}'")
-    results = user_path(args.results).absolute()
-    if exists(results) and not is_folder(results):
-        raise UsageError(f"--results {args.results} is not a folder")
+    check_results(args.results)
     shared = {f.name for f in fields(StudyConfig)} - {"method", "fixed"}
     asked = {name: getattr(args, name) for name in shared}
     needed = {f.name: getattr(args, f.name) for f in fields(Resources)}
@@ -71,6 +68,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
 
     datasets, models = listed("--dataset", asked["dataset"]), listed("--model", args.model)
     specs = find_datasets(datasets, columns)
+    results = results_folder(args.results).absolute()
     wants_gpu = resources.gpus_per_trial is None or resources.gpus_per_trial > 0
     sources = find_sources(
         specs,
@@ -238,7 +236,8 @@ def show(
     failed = list(dict.fromkeys([*failures.errors, *without]))
     for name in failed:
         print(f"error: {failures.told(name)}", file=sys.stderr)
-    print(f"Results: {results} · all tables: {python_command()} -m analysis {args.results}")
+    where = address_of(results)
+    print(f"Results: {where} · all tables: {python_command()} -m analysis {args.results}")
     compared = [{side.method for side in group} for group in groups.values()]
     print(f"Next: {next_step(args, compared)}")
     return 1 if failed else 0

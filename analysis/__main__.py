@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -11,8 +10,9 @@ from analysis.contents import load_whole
 from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import heading
 from analysis.settings import grid
-from tune_sentiment.errors import StartError
+from tune_sentiment.errors import StartError, TuneSentimentError, ended_by
 from tune_sentiment.markdown import harmless
+from tune_sentiment.places import address_of, results_folder
 from tune_sentiment.predict import plain_cell
 
 FORMATS = ("md", "csv", "latex")
@@ -20,22 +20,34 @@ FORMATS = ("md", "csv", "latex")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    from analysis.report import NAMES, markdown, write
+    from analysis.report import NAMES
 
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
-    parser.add_argument("results", nargs="+", type=Path, help="folders that run_search.py wrote")
+    parser.add_argument(
+        "results", nargs="+", help="folders that run_search.py wrote, or s3://bucket/prefix"
+    )
     parser.add_argument("--table", choices=NAMES, help="print this table only, write nothing")
     parser.add_argument("--format", choices=FORMATS, default="md", help="of --table")
     parser.add_argument("--check", action="store_true", help="validate every record instead")
-    parser.add_argument("--output", type=Path, help="folder of the report, else the first results")
+    parser.add_argument("--output", help="folder of the report, else the first results")
     args = parser.parse_args(argv)
+    try:
+        return _run(args)
+    except TuneSentimentError as error:
+        return ended_by(error)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from analysis.report import markdown, write
+
+    roots = [results_folder(written) for written in args.results]
     gaps: list[str] = []
-    studies = load_whole(args.results, gaps)
+    studies = load_whole(roots, gaps)
     if not args.check:
         for gap in gaps:
             print(f"warning: {gap}", file=sys.stderr)
     if not studies:
-        print(f"error: no study under {' '.join(map(str, args.results))}", file=sys.stderr)
+        print(f"error: no study under {' '.join(args.results)}", file=sys.stderr)
         return 2
     if args.check:
         return _check(studies, gaps)
@@ -44,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print("\n\n".join(markdown(group) for group in by_comparison(studies).values()))
     try:
-        written = write(studies, gaps, args.output or args.results[0])
+        written = write(studies, gaps, results_folder(args.output) if args.output else roots[0])
     except (OSError, StartError) as error:
         print(f"error: the report cannot be written: {error}", file=sys.stderr)
         return 3
-    print(f"\nReport: {' '.join(map(str, written))}")
+    print(f"\nReport: {' '.join(map(address_of, written))}")
     return 0
 
 

@@ -18,9 +18,9 @@ from tune_sentiment.backbone import Backbone
 from tune_sentiment.footprint import Footprint, cards_here, measure
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.memory import limit_memory, release_memory, reset_peak_memory
+from tune_sentiment.reports import reports
 from tune_sentiment.slots import GPU_MARGIN
 from tune_sentiment.tokens import Tokens
-from tune_sentiment.trainable import reports
 from tune_sentiment.trial_setup import TrialSetup
 
 pytestmark = [

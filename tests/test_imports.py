@@ -18,7 +18,7 @@ MAY_IMPORT_RAY |= {"nodes", "delivery"}  # what a cluster's other machines are b
 MAY_IMPORT_RAY |= {"listeners", "outlook"}
 MAY_IMPORT_RAY |= {"sharing"}
 HEAVY = {"ray", "torch", "transformers", "peft", "sklearn", "datasets", "pandas", "optuna"}
-HEAVY |= {"wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
+HEAVY |= {"obstore", "wandb", "comet_ml", "mlflow", "tensorboard", "tensorboardX"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:

@@ -7,8 +7,8 @@ from tests.methods.test_contract import inputs_for, proposal_for, setup_for
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.inference import FIELDS, inference_cost
 from tune_sentiment.methods import METHODS
+from tune_sentiment.reports import Objective, evaluations_of
 from tune_sentiment.tokens import Tokens
-from tune_sentiment.trainable import Objective, evaluations_of
 
 
 @pytest.mark.parametrize("method", METHODS)

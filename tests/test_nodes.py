@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import run_search
-from tune_sentiment import command, nodes, options, provenance
+from tune_sentiment import nodes, options, outlook, provenance
 from tune_sentiment.backbone import Backbone, folder_fingerprint, model_files
 from tune_sentiment.config import Resources
 from tune_sentiment.delivery import holds, unpack
@@ -106,6 +106,11 @@ def test_a_node_that_differs_is_told_apart(changes: dict[str, str], words: str) 
     assert words in str(nodes.trouble_with("node b", found, Path("/r"), has_answered=True))
 
 
+def test_with_results_in_a_store_a_node_needs_no_folder() -> None:
+    found = nodes.look_around(None, "content", "n1")
+    assert nodes.trouble_with("node b", found, None, has_answered=True) is None
+
+
 def test_what_a_node_writes_must_be_seen_here() -> None:
     trouble = nodes.trouble_with("node b", SEEN, Path("/r"), has_answered=False)
     assert "what it writes there is not seen here" in str(trouble)
@@ -160,7 +165,7 @@ def test_a_head_without_a_gpu_searches_on_those_of_its_nodes(tmp_path: Path) -> 
     assert {study.device for study in studies if study.method.is_neural} == {"cuda"}
     assert resources.is_cluster
     if not torch.cuda.is_available():
-        assert "no GPU to measure with" in command.describe(studies, resources, tmp_path)
+        assert "no GPU to measure with" in outlook.describe(studies, resources, tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine can be asked")

@@ -19,8 +19,8 @@ from tune_sentiment.metrics import softmax
 from tune_sentiment.predict import SHOWN_TEXTS, main, plain_cell
 from tune_sentiment.predictor import load_winner
 from tune_sentiment.reader import read_table
+from tune_sentiment.reports import Objective, evaluations_of
 from tune_sentiment.tokens import Tokens
-from tune_sentiment.trainable import Objective, evaluations_of
 from tune_sentiment.winner import export
 
 TEXTS = [*GOOD, *BAD]

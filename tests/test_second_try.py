@@ -17,9 +17,9 @@ from tune_sentiment.config import PADDINGS
 from tune_sentiment.methods import METHODS
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import Training
+from tune_sentiment.reports import reports
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.train import TrainState, fit
-from tune_sentiment.trainable import reports
 from tune_sentiment.trial_setup import TrialSetup, build_state
 
 SAID = "CUDA out of memory. Tried to allocate 20.00 MiB"

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from tune_sentiment.durable import read_json, write_text
-from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.ledger import WINNER_FILE, StudyFolder
 from tune_sentiment.markdown import fenced, harmless
 from tune_sentiment.methods import METHODS
-from tune_sentiment.winner import WINNER_FILE
 
 PLAIN_USE = """```python
 from transformers import pipeline

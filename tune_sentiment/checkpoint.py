@@ -3,7 +3,8 @@
 A state is a safetensors file, ``<step>.safetensors``, and a manifest beside it, ``<step>.json``,
 with its sha256, written last; where batches were taken in parts, it names their size. A state that
 does not match its manifest is passed over for the one before, and without any the training begins
-anew. Nothing is ever unpickled.
+anew. Nothing is ever unpickled. In an object store stands the same, in the same order, for
+whichever machine goes on.
 """
 
 import json
@@ -18,7 +19,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from tune_sentiment.durable import read_json, sha256_of, write_json, writing
+from tune_sentiment.durable import fetched, read_json, remove, sha256_of, write_json, writing
+from tune_sentiment.objects import StorageError
+from tune_sentiment.places import copy_of
 from tune_sentiment.train import TrainState
 
 KEPT = 2  # the newest, and the one before in case the newest is torn
@@ -38,7 +41,7 @@ class Checkpoints:
         self.saved_at = time.monotonic()
 
     def save(self, state: TrainState, objective: float | None) -> None:
-        """Save a state if it is time. A disk that cannot take it does not end the training.
+        """Save a state if it is time. Where that cannot be done the training goes on.
 
         Args:
             state: A training between two steps.
@@ -50,7 +53,7 @@ class Checkpoints:
             self._write(self.folder / f"{state.step:09d}.safetensors", state, objective)
             for old in self._manifests()[KEPT:]:
                 _remove(old)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, StorageError) as error:
             print(f"no checkpoint in {self.folder}: {error}", file=sys.stderr)
         self.saved_at = time.monotonic()
 
@@ -69,10 +72,10 @@ class Checkpoints:
 
         Leaves the state as it is when there is none.
         """
-        for manifest in self._manifests():
+        for manifest in self._manifests(again=True):
             path = manifest.with_suffix(".safetensors")
             try:
-                if read_json(manifest)["sha256"] != sha256_of(path):
+                if not _is_whole(path, read_json(manifest)["sha256"]):
                     raise ValueError("not what its manifest says")
                 with safe_open(path, framework="pt") as file:
                     facts = json.loads(file.metadata()["facts"])
@@ -92,20 +95,29 @@ class Checkpoints:
 
         Known before a model is built: the one of a whole batch may be what there was no room for.
         """
-        for manifest in self._manifests():
+        for manifest in self._manifests(again=True):
             with suppress(OSError, ValueError, AttributeError):
                 found = read_json(manifest).get("micro_batch_size")
                 return found if isinstance(found, int) and found >= 1 else None
         return None
 
-    def _manifests(self) -> list[Path]:
-        """Newest first."""
-        return [] if self.folder is None else sorted(self.folder.glob("*.json"), reverse=True)
+    def _manifests(self, *, again: bool = False) -> list[Path]:
+        """Newest first; those that another machine has left meanwhile only if asked again."""
+        if self.folder is None:
+            return []
+        if again and (copy := copy_of(self.folder)):
+            copy.bring(self.folder, lambda name: name.endswith(".json"))
+        return sorted(self.folder.glob("*.json"), reverse=True)
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    """Whether a state is what its manifest says, here or in the object store."""
+    return any(fetched(path, again=again) and sha256_of(path) == digest for again in (False, True))
 
 
 def _remove(manifest: Path) -> None:
-    manifest.unlink(missing_ok=True)
-    manifest.with_suffix(".safetensors").unlink(missing_ok=True)
+    remove(manifest)
+    remove(manifest.with_suffix(".safetensors"))
 
 
 def _trainable(state: TrainState) -> dict[str, torch.nn.Parameter]:

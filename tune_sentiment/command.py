@@ -16,7 +16,9 @@ from tune_sentiment.failures import Failures, of_the_disk, reading
 from tune_sentiment.inside import check_links
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
+from tune_sentiment.objects import StorageError
 from tune_sentiment.outlook import announce, describe_counts, shared_texts
+from tune_sentiment.places import place_of
 from tune_sentiment.progress import say
 from tune_sentiment.splits import Split
 from tune_sentiment.study import Study
@@ -69,7 +71,8 @@ def search(
             failures.raise_first()
         say("starting Ray")
         held.enter_context(ray_session(resources))
-        nodes = NodeCheck(results, say) if resources.is_cluster else None
+        is_mount = place_of(results) is None
+        nodes = NodeCheck(results if is_mount else None, say) if resources.is_cluster else None
         if nodes is not None:
             held.callback(nodes.close)
             nodes.wait_for_first(any(study.device != "cpu" for study, _ in able))
@@ -189,6 +192,8 @@ def _disk_errors(results: Path) -> Generator[None, None, None]:
     try:
         yield
     except (OSError, RayTaskError) as error:
+        if isinstance(cause := getattr(error, "cause", error), StorageError):
+            raise cause from error
         said = of_the_disk(error)
         if said is None:
             raise

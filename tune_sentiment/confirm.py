@@ -20,7 +20,8 @@ from tune_sentiment.confirm_plan import (
     winner_runs,
 )
 from tune_sentiment.data import load_test
-from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.durable import fetched, names_in
+from tune_sentiment.ledger import WINNER_FILE, StudyFolder
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
@@ -50,8 +51,9 @@ def finish(inputs: Inputs, study: Study, folder: StudyFolder) -> None:
     if best is not None and not is_kept(folder, best):
         _export(study, folder, inputs, next(p for p in wanted if p.key == best["key"]), best)
     folder.drop_tensors()
-    for path in folder.checkpoints.glob("*-*"):  # of a winner that was overtaken
-        folder.drop_checkpoints(path.name)
+    for name in names_in(folder.checkpoints):
+        if "-" in name:  # of a winner that was overtaken
+            folder.drop_checkpoints(name)
 
 
 def _open_test(
@@ -78,7 +80,7 @@ def _open_test(
         for record in unscored
     ]
     slots = whole_node(study.device)
-    setup = trial_setup(study, slots)
+    setup = trial_setup(study, slots, folder)
     references = inputs.validation.of(study.method), test.of(study.method)
     scored = ray.get(remotely(score, slots, setup, runs, *references))
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
@@ -127,10 +129,11 @@ def _export(
     record: Mapping[str, Any],
 ) -> None:
     slots = whole_node(study.device)
-    setup, tensors = trial_setup(study, slots), folder.tensors_file(proposal.key).resolve()
+    setup, tensors = trial_setup(study, slots, folder), folder.tensors_file(proposal.key).resolve()
     where = whole_node(study.source.device)  # the encoder runs there, whatever reads its features
-    used = replace(trial_setup(study, where), device=study.source.device)
+    used = replace(trial_setup(study, where, folder), device=study.source.device)
     tokens = inputs.validation.tokens
     cost = ray.get(remotely(inference.inference_cost, where, used, proposal, tensors, tokens))
     folder.write_confirmation({**record, **cost})
     ray.get(remotely(export, slots, setup, proposal, tensors, folder.winner.resolve()))
+    fetched(folder.winner / WINNER_FILE, again=True)  # it may have been made on another machine

@@ -7,8 +7,8 @@ gets the rest of the seeds.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_sentiment.durable import read_json
-from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.durable import fetched, read_json
+from tune_sentiment.ledger import WINNER_FILE, StudyFolder
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import best_trial
 from tune_sentiment.selection import (
@@ -19,7 +19,6 @@ from tune_sentiment.selection import (
     fresh_seeds,
 )
 from tune_sentiment.study import Study
-from tune_sentiment.winner import WINNER_FILE
 from tune_sentiment.workload import missing_trials
 
 
@@ -140,7 +139,7 @@ def is_lost(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
     """Whether what a run trained is needed and gone: it did not look like the winner's then."""
     if record is None or not is_unscored(record):
         return False
-    return not folder.tensors_file(record["key"]).exists()
+    return not fetched(folder.tensors_file(record["key"]))
 
 
 def best_run(study: Study, folder: StudyFolder, wanted: Sequence[Proposal]) -> Any:

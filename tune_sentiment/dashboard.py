@@ -18,7 +18,7 @@ from tune_sentiment.errors import TuneSentimentError, UsageError, ended_by
 from tune_sentiment.inside import check_links, check_reached
 from tune_sentiment.ledger import TRACKING, StudyFolder, study_folders
 from tune_sentiment.options import Parser
-from tune_sentiment.paths import user_path
+from tune_sentiment.places import results_folder
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("studies", nargs="+", help="studies' folders, or results folders")
     args = parser.parse_args(argv)
     try:
-        roots = [user_path(written).absolute() for written in args.studies]
+        roots = [results_folder(written).absolute() for written in args.studies]
         folders = study_folders(roots)
         if not folders:
             raise UsageError(f"no study under {' '.join(args.studies)}")

@@ -1,6 +1,8 @@
 """Files that survive: written to a temporary name, flushed to the disk, renamed.
 
-A reader sees the old content or the new, never a part.
+A reader sees the old content or the new, never a part. Where a folder is the working copy of an
+object store, what is written and deleted here reaches the store first: a local file never says
+what the store does not.
 """
 
 import hashlib
@@ -11,9 +13,33 @@ import shutil
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 UNFINISHED = ".tmp"
+
+
+class Mirror(Protocol):
+    """An object store that holds what stands below a folder; paths are those of local files."""
+
+    root: Path
+
+    def put(self, path: Path, content: Path) -> None:
+        """Store a file's content under the path's name."""
+
+    def remove(self, path: Path) -> None:
+        """Delete a file, if it is there."""
+
+    def remove_folder(self, path: Path) -> None:
+        """Delete all that is in a folder."""
+
+    def names(self, folder: Path) -> set[str]:
+        """What stands directly in a folder."""
+
+    def fetch(self, path: Path) -> bool:
+        """Bring a file down; whether the store has it."""
+
+
+MIRRORS: list[Mirror] = []  # of this process
 
 
 def read_json(path: Path) -> Any:
@@ -61,11 +87,75 @@ def writing(path: Path) -> Generator[Path, None, None]:
     try:
         yield unfinished
         _flush(unfinished)
+        if mirror := mirror_of(path):
+            mirror.put(path, unfinished)
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     _flush(path.parent)
+
+
+def mirror_of(path: Path) -> Mirror | None:
+    """The object store that a path stands for a part of; ``None`` for a plain path."""
+    return next((mirror for mirror in MIRRORS if path.is_relative_to(mirror.root)), None)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there."""
+    if mirror := mirror_of(path):
+        mirror.remove(path)
+    path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder with all that is in it, if it is there."""
+    if mirror := mirror_of(path):
+        mirror.remove_folder(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def names_in(folder: Path) -> list[str]:
+    """What stands directly in a folder, here or in its object store."""
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if mirror := mirror_of(folder):
+        found |= mirror.names(folder)
+    return sorted(found)
+
+
+def fetched(path: Path, *, again: bool = False) -> bool:
+    """Whether a file is here, after it was brought down if only its object store has it.
+
+    Args:
+        path: The file.
+        again: Bring it down even where it is here already, perhaps an older one.
+    """
+    mirror = mirror_of(path)
+    if mirror is None or (path.exists() and not again):
+        return path.exists()
+    return mirror.fetch(path)
+
+
+def replace_folder(folder: Path, unfinished: Path, last: str) -> None:
+    """Put a folder that is whole in the place of another.
+
+    In an object store, which has no folders, the file named ``last`` goes first and comes back
+    last: while it is away there is none that counts.
+
+    Args:
+        folder: Its name from now on.
+        unfinished: Where it was made.
+        last: A file of it without which nobody reads the others.
+    """
+    flush_folder(unfinished)
+    if mirror := mirror_of(folder):
+        mirror.remove(folder / last)
+        mirror.remove_folder(folder)
+        files = [path for path in unfinished.rglob("*") if path.is_file()]
+        for path in sorted(files, key=lambda path: path == unfinished / last):
+            mirror.put(folder / path.relative_to(unfinished), path)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
 
 
 def make_folder(folder: Path) -> None:

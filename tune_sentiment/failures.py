@@ -1,6 +1,6 @@
 """Studies of a command that cannot go on, and why: one that fails does not stop the others.
 
-A full disk is no study's own failure: it ends the command.
+A full disk, or an object store that is gone, is no study's own failure: it ends the command.
 """
 
 import errno
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tune_sentiment.errors import StartError, TuneSentimentError
+from tune_sentiment.objects import StorageError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
@@ -44,9 +45,9 @@ class Failures:
         Only its first failure is told; one that is none of ours keeps its traceback.
 
         Raises:
-            Exception: The error itself where the disk takes no more.
+            Exception: The error itself where the disk or the store takes no more.
         """
-        if of_the_disk(error):
+        if of_the_disk(error) or isinstance(getattr(error, "cause", error), StorageError):
             raise error
         if study_id in self.errors:
             return

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 
 from tune_sentiment.errors import UsageError
+from tune_sentiment.places import address_of
 from tune_sentiment.progress import say
 
 SECONDS_VARIABLE = "TUNE_SENTIMENT_TRACKING_SECONDS"
@@ -34,7 +35,7 @@ def last_seconds() -> int:
     return int(text) if text else SECONDS
 
 
-def command(tracker: str, project: str, folders: Sequence[Path]) -> list[str]:
+def command(tracker: str, project: str, folders: Sequence[Path | str]) -> list[str]:
     """The command that logs studies to one tracker."""
     words = [sys.executable, "-m", "tune_sentiment.track", *map(str, folders)]
     return [*words, "--track", tracker, "--track-project", project]
@@ -58,9 +59,9 @@ class Follower:
 
     def __init__(self, tracker: str, project: str, folders: Sequence[Path]) -> None:
         self.tracker = tracker
-        self.later = command(tracker, project, folders)
+        self.later = command(tracker, project, [address_of(folder) for folder in folders])
         self.process = subprocess.Popen(
-            [*self.later, "--follow"],
+            [*command(tracker, project, folders), "--follow"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries' own talk

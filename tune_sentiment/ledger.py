@@ -5,7 +5,6 @@ writes it.
 """
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from tune_sentiment.durable import (
+    names_in,
     read_json,
+    remove,
+    remove_folder,
     remove_unfinished,
     write_json,
     write_table,
@@ -28,6 +30,7 @@ from tune_sentiment.records import Training, TrialRecord, flat
 TRIALS = "evaluations"  # where trials and confirmation runs keep their evaluations
 CONFIRMATIONS = "confirm"
 SELECTION = "selection.json"
+WINNER_FILE = "winner.json"
 COMPARISON = "comparison.md"
 FORECAST = "forecast.json"
 TRACKING = "tracking"  # beside the records: what was logged; beside studies: offline files
@@ -157,18 +160,20 @@ class StudyFolder:
             StartError: If the key could name another folder: what it names is deleted whole.
         """
         check_key(key, self.checkpoints)
-        shutil.rmtree(self.checkpoints / key, ignore_errors=True)
+        remove_folder(self.checkpoints / key)
 
     def drop_tensors(self) -> None:
         """Delete what confirmation runs trained, once the winner is exported."""
-        for path in self.confirm.glob("*.safetensors"):
-            path.unlink(missing_ok=True)
+        for name in names_in(self.confirm):
+            if name.endswith(".safetensors"):
+                remove(self.confirm / name)
 
     def tidy(self) -> None:
         """Delete what a killed process left: unfinished files, states of ended trainings."""
         remove_unfinished(self.path, keep=[self.path / "ray", self.path / TRACKING])
-        for record in [*self.trials(), *self.confirmations()]:
-            self.drop_checkpoints(record["key"])
+        ended = {record["key"] for record in [*self.trials(), *self.confirmations()]}
+        for key in ended & {*names_in(self.checkpoints)}:
+            self.drop_checkpoints(key)
 
     def write_predictions(self, key: str, split: str, made: Predictions) -> None:
         """Write a confirmation run's rows of ``index, label, predicted, score, probabilities``.

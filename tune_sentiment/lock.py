@@ -1,13 +1,18 @@
-"""One process at a time; the kernel frees a lock however its holder ends."""
+"""One process at a time; the kernel frees a lock however its holder ends.
+
+In an object store, which no kernel watches, a lease stands for the lock (``lease.py``).
+"""
 
 import errno
 import fcntl
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tune_sentiment.errors import StartError
+from tune_sentiment.lease import leased
+from tune_sentiment.places import copy_of
 from tune_sentiment.provenance import host, now
 
 
@@ -47,10 +52,12 @@ def study_lock(folder: Path) -> Generator[None, None, None]:
     """Hold a study's lock for the time of the body. Other studies are not concerned.
 
     Raises:
-        StartError: If another process holds it; names that process.
+        StartError: If another process holds it; names that process. In an object store, a lease.
     """
-    with held(folder / ".lock", f"study {folder.name} is being run"):
+    with held(folder / ".lock", f"study {folder.name} is being run"), ExitStack() as stack:
         try:
+            if copy := copy_of(folder):
+                stack.enter_context(leased(copy, folder))
             yield
         finally:
             if [path.name for path in folder.iterdir()] == [".lock"]:  # nothing came of it

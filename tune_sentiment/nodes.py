@@ -64,16 +64,18 @@ def code_fingerprint() -> str:
     return content.hexdigest()
 
 
-def look_around(marks: Path, content: str, node: str) -> dict[str, str]:
+def look_around(marks: Path | None, content: str, node: str) -> dict[str, str]:
     """What a node has and sees; runs there.
 
     Args:
-        marks: Folder of the command in its results folder.
+        marks: Folder of the command in its results folder; ``None`` where those are in a store.
         content: What the command has written there.
         node: Names the answer.
     """
     found = {"host": host(), "versions": versions(), "code": code_fingerprint()}
     found["place"] = str(PACKAGE)
+    if marks is None:
+        return found
     try:
         if (marks / "asked").read_text() != content:
             return {**found, "trouble": "another folder is there"}
@@ -87,15 +89,15 @@ class NodeCheck:
     """Looks at each node that can run a training, once.
 
     Args:
-        results: Every node must see it.
+        results: Every node must see it; ``None`` where results are in an object store.
         say: Tells the user.
     """
 
-    def __init__(self, results: Path, say: Callable[[str], None]) -> None:
-        self.results, self.say = results.resolve(), say
+    def __init__(self, results: Path | None, say: Callable[[str], None]) -> None:
+        self.results, self.say = results and results.resolve(), say
         self.known: set[str] = set()
         self.asked: dict[Any, dict[str, Any]] = {}  # nodes by the reference to their answers
-        self.marks = self.results / f".nodes-{secrets.token_hex(8)}.tmp"
+        self.marks = self.results and self.results / f".nodes-{secrets.token_hex(8)}.tmp"
         self.content = secrets.token_hex(16)
 
     def wait_for_first(self, needs_gpu: bool) -> None:
@@ -135,14 +137,16 @@ class NodeCheck:
 
     def close(self) -> None:
         """Take away what nodes were asked with."""
-        shutil.rmtree(self.marks, ignore_errors=True)
+        if self.marks is not None:
+            shutil.rmtree(self.marks, ignore_errors=True)
 
     def _ask(self) -> None:
         new = [node for node in _workers() if node["NodeID"] not in self.known]
         if not new:
             return
-        self.marks.mkdir(exist_ok=True)
-        (self.marks / "asked").write_text(self.content)
+        if self.marks is not None:
+            self.marks.mkdir(exist_ok=True)
+            (self.marks / "asked").write_text(self.content)
         for node in new:
             self.known.add(node["NodeID"])
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -168,12 +172,12 @@ class NodeCheck:
             if node["NodeID"] not in {other["NodeID"] for other in _workers()}:
                 return None  # it is gone again
             return f"{name} cannot run our code: {str(error).strip().splitlines()[-1]}"
-        has_answered = (self.marks / node["NodeID"]).exists()
+        has_answered = self.marks is None or (self.marks / node["NodeID"]).exists()
         return trouble_with(f"{name} ({found['host']})", found, self.results, has_answered)
 
 
 def trouble_with(
-    name: str, found: Mapping[str, str], results: Path, has_answered: bool
+    name: str, found: Mapping[str, str], results: Path | None, has_answered: bool
 ) -> str | None:
     """Why a node cannot run our trainings; ``None`` where it can.
 

@@ -70,7 +70,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--padding": {"metavar": "PADDING", "help": " ".join(PADDINGS)},
     "--precision": {"metavar": "PRECISION", "help": f"auto {' '.join(PRECISIONS)}"},
     "--seed": {"type": int, "help": "every trial of a study trains with it"},
-    "--results": {"default": "results", "help": "folder for ledgers (default: %(default)s)"},
+    "--results": {
+        "default": "results",
+        "help": "folder for ledgers, or s3://bucket/prefix (default: %(default)s)",
+    },
     "--name": {"help": "a label for people; not part of a study's identity"},
     "--data-dir": {"help": "local mirror of named datasets"},
     "--dry-run": {

@@ -18,6 +18,7 @@ from tune_sentiment.failures import Failures, reading
 from tune_sentiment.footprint import Card, cards_here
 from tune_sentiment.forecast import Forecast, forecast, lines, total
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.places import address_of
 from tune_sentiment.progress import say
 from tune_sentiment.provenance import cores, gpus
 from tune_sentiment.screen import FEW
@@ -146,7 +147,7 @@ def describe(
         runs = [f"  runs         {_setting(point)}" for point in space.start if point]
         text = [
             study.id,
-            f"  folder       {folder.path}",
+            f"  folder       {address_of(folder.path)}",
             f"  dataset      {study.source.dataset.name}: {describe_counts(study)}",
             f"  model        {study.source.backbone.name} ({study.source.backbone.fingerprint})",
             *(runs if space.is_listed else [searched]),

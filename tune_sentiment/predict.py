@@ -18,6 +18,7 @@ from tune_sentiment.errors import StartError, TuneSentimentError, UsageError, en
 from tune_sentiment.labels import has_surrogates
 from tune_sentiment.options import Parser, add_option
 from tune_sentiment.paths import is_folder, is_same, user_path
+from tune_sentiment.places import winner_at
 from tune_sentiment.plain_text import one_line
 from tune_sentiment.reader import Table, read_table
 
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.push:
             from tune_sentiment.push import push
 
-            print(push(user_path(args.study), args.push, is_private=not args.public))
+            print(push(winner_at(args.study), args.push, is_private=not args.public))
         elif args.file:
             _classify_file(args)
         else:
@@ -106,7 +107,7 @@ def _check(args: argparse.Namespace) -> None:
 def _load(args: argparse.Namespace) -> "Predictor":
     from tune_sentiment.predictor import load_winner
 
-    return load_winner(user_path(args.study))
+    return load_winner(winner_at(args.study))
 
 
 def _classify_lines(args: argparse.Namespace) -> None:

@@ -14,13 +14,15 @@ from tune_sentiment.classifiers import Classifier, NeuralClassifier
 from tune_sentiment.durable import read_json
 from tune_sentiment.errors import UsageError
 from tune_sentiment.features import Features, encoder_of, pooled_states
+from tune_sentiment.ledger import WINNER_FILE
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import Scores, predictions_from
 from tune_sentiment.paths import is_folder
+from tune_sentiment.places import address_of
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.tokens import Tokens, tokenise
 from tune_sentiment.trial_setup import TrialSetup
-from tune_sentiment.winner import ENCODER_FOLDER, TRAINED_FILE, WINNER_FILE, load_classifier
+from tune_sentiment.winner import ENCODER_FOLDER, TRAINED_FILE, load_classifier
 
 CHUNK_TEXTS = 2_048  # sorted by length together: long enough for little padding, short of memory
 
@@ -128,7 +130,7 @@ def winner_folder(folder: Path) -> Path:
         raise UsageError(f"{folder} is not a folder; name a study's, such as results/<study>")
     studies = sorted(path.parent.parent.name for path in folder.glob(f"*/winner/{WINNER_FILE}"))
     hint = f"; studies with one in it: {', '.join(studies)}" if studies else ""
-    raise UsageError(f"{folder} has no winner{hint}")
+    raise UsageError(f"{address_of(folder)} has no winner{hint}")
 
 
 def _plain(about: dict[str, Any], backbone: Backbone, device: str) -> Classifier:

@@ -23,7 +23,7 @@ from tune_sentiment.followers import command, environment, last_seconds
 from tune_sentiment.inside import check_reached
 from tune_sentiment.ledger import study_folders
 from tune_sentiment.options import Parser
-from tune_sentiment.paths import user_path
+from tune_sentiment.places import results_folder
 from tune_sentiment.trackers import PROJECT, TRACKERS, chosen_trackers
 
 PAUSE = 5.0  # seconds between two looks at the ledgers
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         names = chosen_trackers(args.track)
         project = label("--track-project", args.track_project)
-        roots = [user_path(written).absolute() for written in args.studies]
+        roots = [results_folder(written).absolute() for written in args.studies]
         if args.follow and len(names) != 1:
             raise UsageError("--follow wants one tracker")
         folders = roots if args.follow else study_folders(roots)

@@ -13,6 +13,7 @@ from typing import Any
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import split
 from tune_sentiment.methods import METHODS
+from tune_sentiment.working_copy import Place
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -33,6 +34,7 @@ class TrialSetup:
         gpus: Share of a GPU that a trial may take, where the device is one.
         checkpoints: Folder of the study's checkpoints; ``None`` to make none.
         checkpoint_seconds: Least time between two checkpoints of a trial.
+        storage: Where the results folder is a working copy of; ``None`` for a plain one.
     """
 
     method: str
@@ -46,6 +48,7 @@ class TrialSetup:
     gpus: float = 1.0
     checkpoints: Path | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    storage: Place | None = None
 
     def at_a_time(self, micro_batch_size: int | None) -> "TrialSetup":
         """The same with so many texts in a forward pass; ``None`` for the whole batch."""

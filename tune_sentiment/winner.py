@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.classifiers import Classifier, LinearClassifier, NeuralClassifier
-from tune_sentiment.durable import flush_folder, write_json
+from tune_sentiment.durable import fetched, flush_folder, replace_folder, write_json
+from tune_sentiment.ledger import WINNER_FILE
 from tune_sentiment.methods import METHODS
+from tune_sentiment.places import join
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.trial_setup import TrialSetup, build_model
 
 ENCODER_FOLDER = "encoder"
 TRAINED_FILE = "trained.safetensors"
-WINNER_FILE = "winner.json"
 
 
 def load_classifier(
@@ -29,6 +30,9 @@ def load_classifier(
     """
     from safetensors.numpy import load_file
 
+    join(setup.storage)
+    if not fetched(tensors):
+        raise FileNotFoundError(f"{tensors} is gone")
     trained = load_file(tensors)
     if METHODS[setup.method].is_neural:
         model, config = build_model(setup, proposal.params, proposal.seed)
@@ -50,6 +54,7 @@ def export(setup: TrialSetup, proposal: Proposal, tensors: Path, folder: Path) -
     the frozen encoder in ``encoder/``, what trained in ``trained.safetensors``, and no file that
     plain transformers would take for the whole; ``predictor.load_winner`` reads either.
     """
+    join(setup.storage)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -65,6 +70,7 @@ def export(setup: TrialSetup, proposal: Proposal, tensors: Path, folder: Path) -
         encoder = unfinished / ENCODER_FOLDER
         setup.backbone.classifier(setup.classes).base_model.save_pretrained(encoder)
         _save_tokenizer(setup, encoder)
+        fetched(tensors)
         shutil.copyfile(tensors, unfinished / TRAINED_FILE)
         flush_folder(encoder)
     about = {
@@ -77,9 +83,7 @@ def export(setup: TrialSetup, proposal: Proposal, tensors: Path, folder: Path) -
         "max_length": setup.max_length,
     }
     write_json(unfinished / WINNER_FILE, about)
-    flush_folder(unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    replace_folder(folder, unfinished, last=WINNER_FILE)
 
 
 def _save_tokenizer(setup: TrialSetup, folder: Path) -> None:

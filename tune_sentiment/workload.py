@@ -14,6 +14,7 @@ from tune_sentiment.errors import UsageError
 from tune_sentiment.inference import FIELDS as INFERENCE_FIELDS
 from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
 from tune_sentiment.methods import Method
+from tune_sentiment.places import place_of
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.records import RECORD_FIELDS, TrialRecord, flat
 from tune_sentiment.scheduler import Asha
@@ -43,7 +44,7 @@ class Inputs:
 
 
 def trial_setup(study: Study, slots: Slots, folder: StudyFolder | None = None) -> TrialSetup:
-    """What every training of the study shares; without a folder they leave no checkpoints."""
+    """What every training of the study shares; without a folder they leave nothing."""
     return TrialSetup(
         method=study.config.method,
         backbone=study.source.backbone,
@@ -56,6 +57,7 @@ def trial_setup(study: Study, slots: Slots, folder: StudyFolder | None = None) -
         gpus=slots.gpus,
         checkpoints=None if folder is None else folder.checkpoints.resolve(),
         checkpoint_seconds=checkpoint_seconds(),
+        storage=None if folder is None else place_of(folder.path),
     )
 
 

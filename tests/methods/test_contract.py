@@ -15,10 +15,10 @@ from tune_sentiment.domains import contains
 from tune_sentiment.features import frozen_features
 from tune_sentiment.methods import COMPARED, METHODS
 from tune_sentiment.proposal import Proposal, trial_key
+from tune_sentiment.reports import Objective, evaluations_of, reports
 from tune_sentiment.structure import head_names
 from tune_sentiment.tokens import Tokens
 from tune_sentiment.train import TrainState, fit
-from tune_sentiment.trainable import Objective, evaluations_of, reports
 from tune_sentiment.trial_setup import TrialSetup, build_model, build_state
 
 NEURAL = [name for name, method in METHODS.items() if method.is_neural]
