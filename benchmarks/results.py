@@ -16,6 +16,7 @@ TITLES = {
     "step_rate": "One training",
     "padding": "Padding, as a lab report compared it",
     "trial_tax": "What a search spends around its trials",
+    "scale": "Many trials on many slots",
     "agreement": "The same answers",
 }
 BINDS = {  # under a benchmark's table
@@ -30,6 +31,11 @@ configurations or sentences the start counts for less.
 What binds on SST-2: its sentences have half the tokens, so what lies between the matrix products
 (element-wise work, copies, the optimizer, Python) weighs more. `docs/what-did-not-help.md` says
 where a step goes and what was tried.
+""",
+    "scale": """
+What binds: the driver's processor, and late in a study the sampler. Simulated slots share two cores
+with the driver, so it could take in more results a second than these. What follows for 10,000
+trials on 512 GPUs stands in [docs/scale.md](../docs/scale.md).
 """,
     "trial_tax": """
 What binds: a trial is flushed to the disk three times (proposal, evaluation, record) and evaluated
