@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         project = label("--track-project", args.track_project)
         studies, resources, results = plan(args)
         from tune_sentiment.command import search
-        from tune_sentiment.outlook import describe
+        from tune_sentiment.dry_run import describe
 
         if args.dry_run:
             print(describe(studies, resources, results, args.price_per_hour))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import run_search
-from tune_sentiment import nodes, options, outlook, provenance
+from tune_sentiment import dry_run, nodes, options, provenance
 from tune_sentiment.backbone import Backbone, folder_fingerprint, model_files
 from tune_sentiment.config import Resources
 from tune_sentiment.delivery import holds, unpack
@@ -165,7 +165,7 @@ def test_a_head_without_a_gpu_searches_on_those_of_its_nodes(tmp_path: Path) -> 
     assert {study.device for study in studies if study.method.is_neural} == {"cuda"}
     assert resources.is_cluster
     if not torch.cuda.is_available():
-        assert "no GPU to measure with" in outlook.describe(studies, resources, tmp_path)
+        assert "no GPU to measure with" in dry_run.describe(studies, resources, tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine can be asked")

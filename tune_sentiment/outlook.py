@@ -1,11 +1,10 @@
-"""What studies will do and take, said before they start: in a dry run, and as a search begins.
+"""What studies will do and take, said as a search begins.
 
 A neural study is calibrated with its start configuration: a few steps, then thrown away.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -13,14 +12,11 @@ from ray.exceptions import RayError
 
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
-from tune_sentiment.data import load_train_val
-from tune_sentiment.failures import Failures, reading
-from tune_sentiment.footprint import Card, cards_here
-from tune_sentiment.forecast import Forecast, forecast, lines, total
+from tune_sentiment.failures import Failures
+from tune_sentiment.forecast import Forecast, forecast, total
 from tune_sentiment.ledger import StudyFolder
-from tune_sentiment.places import address_of
 from tune_sentiment.progress import say
-from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.provenance import cores
 from tune_sentiment.screen import FEW
 from tune_sentiment.slots import Slots
 from tune_sentiment.splits import PHRASE_WORDS
@@ -76,7 +72,7 @@ def announce(
                 measured, why = _calibrated(asked[study.id])
             trials, confirmations = still_to_run(study, folder)
             if measured is not None:
-                why = _time(study, measured, trials, confirmations, slots)
+                why = time_line(study, measured, trials, confirmations, slots)
             say(f"{study.id}: {_rest(trials, folder)}, {why}")
             of_this = partial(
                 forecast, study, measured, slots, resources, price_per_hour=price_per_hour
@@ -112,9 +108,10 @@ def still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
     return missing_trials(study, folder), missing_confirmations(study, folder)
 
 
-def _time(
+def time_line(
     study: Study, measured: Calibration, trials: int, confirmations: int, slots: Slots
 ) -> str:
+    """How long what is still to run takes here, in a line."""
     in_turn = max(1, slots.concurrency // slots.per_gpu)  # what shares a GPU may wait for it
     seconds = forecast_seconds(
         study, measured, trials=trials, confirmations=confirmations, concurrency=in_turn
@@ -125,114 +122,6 @@ def _time(
 def typical_params(study: Study) -> dict[str, Any]:
     """The configuration that a forecast is measured with, pins included."""
     return {**study.space.example(), **(study.space.fixed or {})}
-
-
-def describe(
-    studies: Sequence[Study],
-    resources: Resources,
-    results: Path,
-    price_per_hour: float | None = None,
-) -> str:
-    """What the command would do: studies, their ids, what is done, and forecasts."""
-    blocks, made = [], []
-    tokens: dict[str, Any] = {}
-    for study in studies:
-        folder = StudyFolder(results / study.id)
-        with reading(folder.path):
-            done, trials = len(folder.trials()), still_to_run(study, folder)[0]
-        space = study.space
-        pinned = _setting(space.fixed or {})
-        searched = f"  searched     {', '.join(space.params) or 'nothing: all pinned'}"
-        plan = [f"  plan         {study.config.max_epochs} epochs, {study.config.padding} padding"]
-        runs = [f"  runs         {_setting(point)}" for point in space.start if point]
-        text = [
-            study.id,
-            f"  folder       {address_of(folder.path)}",
-            f"  dataset      {study.source.dataset.name}: {describe_counts(study)}",
-            f"  model        {study.source.backbone.name} ({study.source.backbone.fingerprint})",
-            *(runs if space.is_listed else [searched]),
-            f"  pinned       {pinned or 'nothing'}",
-            *(plan if study.plan else []),
-            f"  metric       {study.config.metric}, comparison {study.comparison}",
-            f"  trials       {done} done, {trials} to run",
-        ]
-        expected, time, shares = _dry_forecast(study, folder, resources, tokens, price_per_hour)
-        made.append(expected)
-        text += [f"  forecast     {time}"] * bool(time)
-        text += [f"  sharing      {shares}"] * bool(shares)
-        text += [f"  {name:<12} {shown}" for name, shown in lines(expected)]
-        blocks.append("\n".join(text))
-    return "\n\n".join([*blocks, *(["\n".join(total(made, cores()))] if len(made) > 1 else [])])
-
-
-def _dry_forecast(
-    study: Study,
-    folder: StudyFolder,
-    resources: Resources,
-    tokens: dict[str, Any],
-    price_per_hour: float | None,
-) -> tuple[Forecast, str, str | None]:
-    """What the rest of a study will take, how long here, and who shares a GPU; without Ray."""
-    from tune_sentiment.preflight import local_slots
-    from tune_sentiment.sharing import Sharing
-    from tune_sentiment.workload import trial_setup
-
-    trials, confirmations = still_to_run(study, folder)
-    measured, time, shares = None, "", None
-    if study.device != "cpu" and not gpus():
-        slots = Slots(1, resources.cpus_per_trial or 1, resources.gpus_per_trial or 1.0)
-        time = "none from here: this machine has no GPU to measure with"
-    else:
-        read = partial(_tokens, known=tokens)
-        sharing = Sharing(resources, read, _cards_here, lambda *_: None)
-        slots = local_slots(study, resources, study.side_by_side, sharing.of(study))
-        shares = sharing.line(study, slots)
-    if not time and not study.method.reads_features:
-        setup, params = trial_setup(study, slots), typical_params(study)
-        measured = calibrate(setup, params, study.config.seed, _tokens(study, tokens)[0])
-        time = _time(study, measured, trials, confirmations, slots)
-    expected = forecast(
-        study,
-        measured,
-        slots,
-        resources,
-        done=study.num_trials - trials,
-        confirmations=confirmations,
-        price_per_hour=price_per_hour,
-    )
-    return expected, time, shares
-
-
-@cache
-def _cards_here() -> "list[Card]":
-    """This machine's GPUs before a forecast has used them."""
-    return cards_here()
-
-
-def _tokens(study: Study, known: dict[str, Any]) -> tuple[Any, Any]:
-    """The study's tokens of train and validation; made once for all studies of its comparison."""
-    from tune_sentiment.tokens import tokenise
-
-    if study.comparison not in known:
-        known.clear()  # studies come comparison by comparison
-        source, config = study.source, study.config
-        splits = load_train_val(
-            source.dataset,
-            mirror=source.mirror,
-            train_samples=config.train_samples,
-            seed=config.seed,
-        )
-        train, validation = (
-            tokenise(source.backbone, split.texts, split.labels, config.max_length)
-            for split in splits
-        )
-        known[study.comparison] = train, validation
-    made: tuple[Any, Any] = known[study.comparison]
-    return made
-
-
-def _setting(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def describe_counts(study: Study) -> str:
