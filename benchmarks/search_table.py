@@ -23,8 +23,9 @@ from tune_sentiment.trial_setup import TrialSetup
 
 TABLE = Path(__file__).resolve().parent / "records" / "search_table.jsonl"
 DATASET, SENTENCES, EPOCHS, SEEDS = "rotten_tomatoes", 512, 4, (1, 2)
-GRID = {
-    "lr": (3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 3e-3),
+RATES = (3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 3e-3)
+GRID: dict[str, tuple[Any, ...]] = {
+    "lr": RATES,
     "rank": (4, 16),
     "targets": ("qv", "qkvo", "all"),
     "batch_size": (16, 32),
