@@ -18,7 +18,6 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.objects import StorageError
 from tune_sentiment.outlook import announce, describe_counts, shared_texts
-from tune_sentiment.places import place_of
 from tune_sentiment.progress import say
 from tune_sentiment.splits import Split
 from tune_sentiment.study import Study
@@ -71,8 +70,7 @@ def search(
             failures.raise_first()
         say("starting Ray")
         held.enter_context(ray_session(resources))
-        is_mount = place_of(results) is None
-        nodes = NodeCheck(results if is_mount else None, say) if resources.is_cluster else None
+        nodes = NodeCheck(results, say) if resources.is_cluster else None
         if nodes is not None:
             held.callback(nodes.close)
             nodes.wait_for_first(any(study.device != "cpu" for study, _ in able))
