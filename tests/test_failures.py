@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from tune_sentiment import command
 from tune_sentiment.config import Resources
@@ -12,6 +13,7 @@ from tune_sentiment.errors import StartError, TuneSentimentError
 from tune_sentiment.failures import Failures, reading
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
+from tune_sentiment.objects import StorageError
 
 
 def test_a_failure_is_told_once_and_what_follows_goes_on() -> None:
@@ -51,6 +53,36 @@ def test_a_full_disk_and_an_interruption_are_nobodys_own_failure() -> None:
     with pytest.raises(KeyboardInterrupt), failures.of("a"):
         raise KeyboardInterrupt
     assert not failures.errors
+
+
+def test_a_store_that_is_away_is_nobodys_own_failure_here_or_in_a_worker(tmp_path: Path) -> None:
+    away, failures = StorageError("s3://b/x: no answer"), Failures(lambda line: None)
+    in_a_worker = RayTaskError("export", "Traceback", away)
+    for error in (away, in_a_worker):
+        with pytest.raises(type(error)) as raised, failures.of("a"):
+            raise error
+        assert raised.value is error
+        with pytest.raises(StorageError) as told, command._disk_errors(tmp_path):
+            raise error
+        assert told.value is away
+    assert not failures.errors
+
+
+def test_other_errors_of_a_worker_are_a_studys_own_and_those_of_the_disk_are_told(
+    tmp_path: Path,
+) -> None:
+    failures = Failures(lambda line: None)
+    with failures.of("a"):
+        raise RayTaskError("export", "Traceback", StartError("its lease is lost"))
+    assert list(failures.errors) == ["a"]
+    full = RayTaskError("export", "Traceback", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(StartError, match="No space left") as told, command._disk_errors(tmp_path):
+        raise full
+    assert not isinstance(told.value, StorageError)
+    other = RayTaskError("export", "Traceback", KeyError("x"))
+    with pytest.raises(RayTaskError) as raised, command._disk_errors(tmp_path):
+        raise other
+    assert raised.value is other
 
 
 def test_rubbish_in_a_ledger_is_told_in_one_line(tmp_path: Path) -> None:
