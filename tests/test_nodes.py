@@ -17,6 +17,7 @@ from tune_sentiment.delivery import holds, unpack
 from tune_sentiment.environment import ENVIRONMENT
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.slots import Machine, plan_slots
+from tune_sentiment.uri import SECONDS_VARIABLE
 
 SEEN = {
     "host": "b",
@@ -59,13 +60,16 @@ def test_workers_are_brought_code_and_switches_and_no_secret(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    switches = {"HF_HUB_OFFLINE": "1", SECONDS_VARIABLE: "120"}
+    for name, value in switches.items():
+        monkeypatch.setenv(name, value)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     brought = nodes.runtime_env()
     [package] = brought["py_modules"]
     assert Path(package) == Path(nodes.__file__).parent
-    assert brought["env_vars"] == {**ENVIRONMENT, "HF_HUB_OFFLINE": "1"}
+    assert brought["env_vars"] == {**ENVIRONMENT, **switches}
     size = sum(path.stat().st_size for path in Path(package).rglob("*.*") if path.suffix != ".pyc")
     assert size < 2e6
 

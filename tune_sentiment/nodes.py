@@ -27,13 +27,14 @@ from tune_sentiment.objects import StorageError
 from tune_sentiment.places import copy_of, join, place_of
 from tune_sentiment.provenance import host, version_of, versions
 from tune_sentiment.uri import PACKAGE as STORE_PACKAGE
+from tune_sentiment.uri import SECONDS_VARIABLE
 from tune_sentiment.working_copy import Place
 
 PACKAGE = Path(__file__).resolve().parent
 REACHED_SECONDS = 5.0
 FIRST_NODE_SECONDS = 600.0  # a cloud's machine may still be booting
 LOOKED_SECONDS = 120.0  # a node's first worker must be given our code
-TRAVELLING = (*ENVIRONMENT, "HF_HUB_OFFLINE")  # no secret is among them
+TRAVELLING = (*ENVIRONMENT, "HF_HUB_OFFLINE", SECONDS_VARIABLE)  # no secret is among them
 
 
 def runtime_env() -> dict[str, Any]:
