@@ -20,6 +20,7 @@ from tune_sentiment.failures import Failures
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.lock import lock_if_free
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
@@ -223,10 +224,13 @@ def show(
         for side in loaded:
             if link_out(side.path, results) is not None:  # read, and left as it is
                 continue
-            StudyFolder(side.path).write_comparison(table)
-            if side.winner is not None:
-                command = replay(side, hyperparameters(side, side.winner), is_public=True)
-                write_card(side.path, table, command)
+            with lock_if_free(side.path) as is_held:
+                if not is_held:  # who runs it writes them at its end
+                    continue
+                StudyFolder(side.path).write_comparison(table)
+                if side.winner is not None:
+                    command = replay(side, hyperparameters(side, side.winner), is_public=True)
+                    write_card(side.path, table, command)
     loaded = [side for group in groups.values() for side in group]
     if len(groups) > 1:
         print(f"{beside_each_other(loaded)}\n")
