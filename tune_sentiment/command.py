@@ -67,7 +67,8 @@ def search(
                 held.enter_context(study_lock(folder.path))
                 able.append((study, folder))
         if not able:
-            failures.raise_first()
+            failures.raise_if_all(study.id for study in studies)
+            return failures
         say("starting Ray")
         held.enter_context(ray_session(resources))
         nodes = NodeCheck(results, say) if resources.is_cluster else None
@@ -97,8 +98,7 @@ def search(
                 {name: sharing.of(study) for study, _ in able if (name := study.id) in forecasts},
                 (lambda: None) if nodes is None else nodes.look,
             )
-    if all(study.id in failures for study, _ in todo):
-        failures.raise_first()
+    failures.raise_if_all(study.id for study in studies)
     return failures
 
 
