@@ -64,7 +64,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     spaces, methods = _spaces(args, methods)
     fixed = fixed_values(args.fix or [], methods, spaces)
 
-    from tune_sentiment.grid import Grid, Place
+    from tune_sentiment.grid import Grid, Pair
     from tune_sentiment.sources import find_datasets, find_sources, listed
 
     datasets, models = listed("--dataset", asked["dataset"]), listed("--model", args.model)
@@ -80,9 +80,9 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         # Of a cluster's GPUs only what was asked for is known before it is joined.
         has_gpu=True if resources.is_cluster and resources.gpus_per_trial else None,
     )
-    pairs = zip(product(datasets, models), sources, strict=True)
+    named = zip(product(datasets, models), sources, strict=True)
     grid = Grid(
-        places=[Place(dataset, model, source) for (dataset, model), source in pairs],
+        pairs=[Pair(dataset, model, source) for (dataset, model), source in named],
         asked=asked,
         methods=methods,
         spaces=spaces,
