@@ -186,7 +186,8 @@ def test_what_a_worker_cannot_store_ends_the_command_and_leaves_its_run_open(
         assert line.count("/confirm/") == 1
         records = content(ended(stored(URI)))
         assert len(records) == 1
-        assert not any("/confirm/" in name for name in stored(URI))
+        runs = [name for name in stored(URI) if "/confirm/" in name]
+        assert [name.rpartition(".")[2] for name in runs] == ["jsonl"]  # it began, and is open
         code, out, err = machines.end(machines.start(*search))
         assert code == 0, err
         assert f"Results: {URI} ·" in out
