@@ -20,6 +20,7 @@ from tune_sentiment.failures import Failures
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.lock import lock_if_free
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
 from tune_sentiment.options import build_parser, columns_from
@@ -63,7 +64,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     spaces, methods = _spaces(args, methods)
     fixed = fixed_values(args.fix or [], methods, spaces)
 
-    from tune_sentiment.grid import Grid, Place
+    from tune_sentiment.grid import Grid, Pair
     from tune_sentiment.sources import find_datasets, find_sources, listed
 
     datasets, models = listed("--dataset", asked["dataset"]), listed("--model", args.model)
@@ -79,9 +80,9 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         # Of a cluster's GPUs only what was asked for is known before it is joined.
         has_gpu=True if resources.is_cluster and resources.gpus_per_trial else None,
     )
-    pairs = zip(product(datasets, models), sources, strict=True)
+    named = zip(product(datasets, models), sources, strict=True)
     grid = Grid(
-        places=[Place(dataset, model, source) for (dataset, model), source in pairs],
+        pairs=[Pair(dataset, model, source) for (dataset, model), source in named],
         asked=asked,
         methods=methods,
         spaces=spaces,
@@ -223,10 +224,13 @@ def show(
         for side in loaded:
             if link_out(side.path, results) is not None:  # read, and left as it is
                 continue
-            StudyFolder(side.path).write_comparison(table)
-            if side.winner is not None:
-                command = replay(side, hyperparameters(side, side.winner), is_public=True)
-                write_card(side.path, table, command)
+            with lock_if_free(side.path) as is_held:
+                if not is_held:  # who runs it writes them at its end
+                    continue
+                StudyFolder(side.path).write_comparison(table)
+                if side.winner is not None:
+                    command = replay(side, hyperparameters(side, side.winner), is_public=True)
+                    write_card(side.path, table, command)
     loaded = [side for group in groups.values() for side in group]
     if len(groups) > 1:
         print(f"{beside_each_other(loaded)}\n")

@@ -18,7 +18,6 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.objects import StorageError
 from tune_sentiment.outlook import announce, describe_counts, shared_texts
-from tune_sentiment.places import place_of
 from tune_sentiment.progress import say
 from tune_sentiment.splits import Split
 from tune_sentiment.study import Study
@@ -68,11 +67,11 @@ def search(
                 held.enter_context(study_lock(folder.path))
                 able.append((study, folder))
         if not able:
-            failures.raise_first()
+            failures.raise_if_all(study.id for study in studies)
+            return failures
         say("starting Ray")
         held.enter_context(ray_session(resources))
-        is_mount = place_of(results) is None
-        nodes = NodeCheck(results if is_mount else None, say) if resources.is_cluster else None
+        nodes = NodeCheck(results, say) if resources.is_cluster else None
         if nodes is not None:
             held.callback(nodes.close)
             nodes.wait_for_first(any(study.device != "cpu" for study, _ in able))
@@ -99,8 +98,7 @@ def search(
                 {name: sharing.of(study) for study, _ in able if (name := study.id) in forecasts},
                 (lambda: None) if nodes is None else nodes.look,
             )
-    if all(study.id in failures for study, _ in todo):
-        failures.raise_first()
+    failures.raise_if_all(study.id for study in studies)
     return failures
 
 

@@ -134,6 +134,6 @@ def _export(
     used = replace(trial_setup(study, where, folder), device=study.source.device)
     tokens = inputs.validation.tokens
     cost = ray.get(remotely(inference.inference_cost, where, used, proposal, tensors, tokens))
-    folder.write_confirmation({**record, **cost})
+    folder.write_confirmation({**record, **cost})  # which makes sure of a lease, as export cannot
     ray.get(remotely(export, slots, setup, proposal, tensors, folder.winner.resolve()))
     fetched(folder.winner / WINNER_FILE, again=True)  # it may have been made on another machine

@@ -7,7 +7,7 @@ gets the rest of the seeds.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_sentiment.durable import fetched, read_json
+from tune_sentiment.durable import names_in, read_json
 from tune_sentiment.ledger import WINNER_FILE, StudyFolder
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import best_trial
@@ -139,7 +139,8 @@ def is_lost(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
     """Whether what a run trained is needed and gone: it did not look like the winner's then."""
     if record is None or not is_unscored(record):
         return False
-    return not fetched(folder.tensors_file(record["key"]))
+    tensors = folder.tensors_file(record["key"])
+    return tensors.name not in names_in(tensors.parent)
 
 
 def best_run(study: Study, folder: StudyFolder, wanted: Sequence[Proposal]) -> Any:
