@@ -3,11 +3,11 @@
 import socket
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import torch
 
 import run_search
@@ -185,7 +185,7 @@ def test_the_first_node_is_waited_for_and_said_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     looks: list[list[dict[str, Any]]] = [[], [{"Alive": True, "Resources": {"CPU": 1.0}}]]
-    monkeypatch.setattr(nodes, "ray", SimpleNamespace(nodes=lambda: looks.pop(0)))
+    monkeypatch.setattr(ray, "nodes", lambda: looks.pop(0))
     said: list[str] = []
     nodes.NodeCheck(tmp_path, said.append).wait_for_first(needs_gpu=False)
     assert said == ["waiting for a node with a CPU"]

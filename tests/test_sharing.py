@@ -16,8 +16,9 @@ from tune_sentiment.course import Course
 from tune_sentiment.data import load_train_val
 from tune_sentiment.footprint import Card, Footprint
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.machines import machine
 from tune_sentiment.options import build_parser
-from tune_sentiment.session import SharedInputs, machine
+from tune_sentiment.session import SharedInputs
 from tune_sentiment.sharing import Sharing, heaviest
 from tune_sentiment.slots import CONTEXT_BYTES, Slots, plan_slots
 from tune_sentiment.study import Study
@@ -235,7 +236,7 @@ def two_gpus() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_gpus")
 def test_ray_has_room_for_as_many_shares_as_were_planned() -> None:
-    there = machine()
+    there = machine("cuda")
     for count in (3, 7, 13):  # in Ray's steps of a ten-thousandth no whole number is one GPU
         slots = plan_slots(AUTO, there, "cuda", 100, per_gpu=count)
         assert slots.concurrency == 2 * count

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_sentiment.environment import ENVIRONMENT
 from tune_sentiment.errors import StartError
+from tune_sentiment.machines import training_nodes
 from tune_sentiment.provenance import host, versions
 
 PACKAGE = Path(__file__).resolve().parent
@@ -108,7 +109,7 @@ class NodeCheck:
         """
         what = "GPU" if needs_gpu else "CPU"
         began, told = time.monotonic(), False
-        while not any(node["Resources"].get(what, 0) for node in _workers()):
+        while not any(node["Resources"].get(what, 0) for node in training_nodes()):
             if time.monotonic() - began > FIRST_NODE_SECONDS:
                 raise StartError(f"the cluster has no node with a {what}")
             if not told:
@@ -141,7 +142,7 @@ class NodeCheck:
             shutil.rmtree(self.marks, ignore_errors=True)
 
     def _ask(self) -> None:
-        new = [node for node in _workers() if node["NodeID"] not in self.known]
+        new = [node for node in training_nodes() if node["NodeID"] not in self.known]
         if not new:
             return
         if self.marks is not None:
@@ -169,7 +170,7 @@ class NodeCheck:
         except GetTimeoutError:
             return f"{name} has not answered for {LOOKED_SECONDS:.0f} s"
         except RayError as error:
-            if node["NodeID"] not in {other["NodeID"] for other in _workers()}:
+            if node["NodeID"] not in {other["NodeID"] for other in training_nodes()}:
                 return None  # it is gone again
             return f"{name} cannot run our code: {str(error).strip().splitlines()[-1]}"
         has_answered = self.marks is None or (self.marks / node["NodeID"]).exists()
@@ -200,8 +201,3 @@ def trouble_with(
         f"{name} does not share the results folder {results}: {trouble}. With --results name a "
         "folder that all nodes mount"
     )
-
-
-def _workers() -> list[dict[str, Any]]:
-    """The nodes that take trainings."""
-    return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
