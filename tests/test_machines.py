@@ -1,12 +1,13 @@
 """What a cluster's nodes can hold; no Ray runs, its list of nodes is given."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 
 from tune_sentiment.config import Resources
-from tune_sentiment.machines import machine, room, training_nodes, whole_node
+from tune_sentiment.machines import machine, room, training_nodes, unused_gpus, whole_node
 from tune_sentiment.slots import Room, Slots, plan_slots
 
 CLUSTER = Resources(address="auto")
@@ -48,6 +49,21 @@ def test_a_head_that_runs_nothing_adds_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert room(CLUSTER) == Room(16, 2, 2e11, nodes=2, is_open=True)
     given(monkeypatch, node(0, 2), node(8))
     assert machine("cuda").cards == machine("cpu").cards == room(CLUSTER).gpus == 0
+
+
+def test_gpus_that_no_trial_uses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def studies(device: str) -> Any:
+        return [SimpleNamespace(source=SimpleNamespace(device=device))]
+
+    given(monkeypatch, node(8, 4), node(0, 1), node(8))
+    said = unused_gpus(studies("cpu"), CLUSTER)
+    assert said is not None
+    assert "uses the cluster's 4 GPUs" in said
+    assert "--gpus-per-trial auto --precision bf16" in said
+    assert unused_gpus(studies("cuda"), CLUSTER) is None
+    assert unused_gpus(studies("cpu"), Resources(address="auto", gpus_per_trial=0)) is None
+    given(monkeypatch, node(8), node(0, 1))
+    assert unused_gpus(studies("cpu"), CLUSTER) is None
 
 
 def test_gpus_of_several_nodes_are_one_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,9 @@ def _dry_forecast(
 
     trials, confirmations = still_to_run(study, folder)
     measured, time, shares = None, "", None
-    if resources.is_cluster and resources.gpus_per_trial and not gpus():  # only its nodes have some
-        share = 0.0 if study.device == "cpu" else resources.gpus_per_trial
+    on_gpu = study.device != "cpu"
+    if resources.is_cluster and (on_gpu or resources.gpus_per_trial) and not gpus():  # its nodes do
+        share = (resources.gpus_per_trial or 1.0) if on_gpu else 0.0
         slots = Slots(1, resources.cpus_per_trial or 1, share)
         time = "none from here: this machine has no GPU to measure with" if share else ""
     else:

@@ -1,11 +1,13 @@
 """What the running Ray has: the nodes that take trainings, and what they can hold."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import ray
 
 from tune_sentiment.config import Resources
 from tune_sentiment.slots import Machine, Room, Slots
+from tune_sentiment.study import Study
 
 
 def training_nodes() -> list[dict[str, Any]]:
@@ -54,6 +56,18 @@ def room(resources: Resources) -> Room:
     )
     is_open = resources.is_cluster
     return Room(cpus, gpus, memory, resources.concurrency, len(nodes), is_open)
+
+
+def unused_gpus(studies: Iterable[Study], resources: Resources) -> str | None:
+    """A warning where nodes have GPUs and nothing of a command runs on them unasked."""
+    count = sum(node["Resources"].get("GPU", 0) for node in training_nodes())
+    is_used = resources.gpus_per_trial is not None or any(s.source.device != "cpu" for s in studies)
+    if not count or is_used:
+        return None
+    return (
+        f"warning: no trial uses the cluster's {count:g} GPUs, which this machine cannot know; "
+        "with --gpus-per-trial auto --precision bf16 (or fp16) they do, as other studies"
+    )
 
 
 def whole_node(device: str) -> Slots:
