@@ -67,7 +67,7 @@ def courses_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
                 resources,
                 supervisor,
                 names[study.id],
-                forecast(study, None, slots_for(study, resources, study.side_by_side), CPU),
+                forecast(study, None, slots_for(study, resources, study.side_by_side)),
             )
             for study in studies
         ]

@@ -6,6 +6,7 @@ from typing import Any
 import ray
 
 from tune_sentiment.config import Resources
+from tune_sentiment.cost import Hardware
 from tune_sentiment.slots import Machine, Room, Slots
 from tune_sentiment.study import Study
 
@@ -56,6 +57,14 @@ def room(resources: Resources) -> Room:
     )
     is_open = resources.is_cluster
     return Room(cpus, gpus, memory, resources.concurrency, len(nodes), is_open)
+
+
+def hardware(resources: Resources) -> Hardware:
+    """What the running Ray's trainings have together, as forecasts name it."""
+    if not resources.is_cluster:
+        return Hardware.here()
+    there = room(resources)
+    return Hardware("this cluster", int(there.cpus), there.gpus)
 
 
 def unused_gpus(studies: Iterable[Study], resources: Resources) -> str | None:

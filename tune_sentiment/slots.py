@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
@@ -37,6 +37,16 @@ class Slots:
     def per_gpu(self) -> int:
         """Trainings that share a GPU."""
         return int(1 / self.gpus) if 0 < self.gpus < 1 else 1
+
+    @property
+    def in_turn(self) -> int:
+        """Trainings at a time for a forecast: what shares a GPU may have to wait for it."""
+        return max(1, self.concurrency // self.per_gpu)
+
+    @property
+    def unshared(self) -> "Slots":
+        """The same with a GPU to itself instead of a share."""
+        return replace(self, gpus=1.0) if 0 < self.gpus < 1 else self
 
 
 @dataclass(frozen=True)
