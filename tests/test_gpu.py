@@ -136,7 +136,7 @@ def test_a_search_measures_once_and_packs_its_trials(tmp_path: Path) -> None:
             env={**os.environ, "TUNE_SENTIMENT_CACHE": str(cache)},
         )
         assert done.returncode == 0, done.stderr
-        return next(line for line in done.stderr.splitlines() if line.startswith("lora: "))
+        return next(line for line in done.stderr.splitlines() if " GB at batch " in line)
 
     first = search("one")
     [kept] = cache.glob("gpu-memory-*.json")

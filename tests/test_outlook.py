@@ -10,6 +10,7 @@ import pytest
 import ray
 
 from run_search import plan
+from tests.conftest import repeat
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration
 from tune_sentiment.failures import Failures
@@ -54,9 +55,9 @@ def announced(
     monkeypatch.setenv("TUNE_SENTIMENT_CACHE", str(tmp_path / "cache"))
 
     def made(
-        resources: Resources, *nodes: dict[str, Any]
+        resources: Resources, *nodes: dict[str, Any], datasets: str = "demo"
     ) -> tuple[dict[str, Forecast], Asked, list[Study]]:
-        words = ["--method", "lora,adapters", "--dataset", "demo", "--model", "tiny"]
+        words = ["--method", "lora,adapters", "--dataset", datasets, "--model", "tiny"]
         words += ["--precision", "fp32", "--results", str(tmp_path / "results")]
         studies, _, results = plan(build_parser().parse_args([*words, "--trials", "100"]))
         device = "cuda" if "GPU" in nodes[0]["Resources"] else "cpu"
@@ -66,8 +67,16 @@ def announced(
         monkeypatch.setattr(ray, "remote", asked.remote)
         monkeypatch.setattr(ray, "get", lambda reference: MEASURED)
         cards = [Card("card", 80 * GB, 80 * GB - CONTEXT_BYTES)]
-        taken = Footprint(8 * GB, CONTEXT_BYTES, 80 * GB)
-        sharing = Sharing(resources, lambda study: (eight, eight), lambda: cards, lambda *_: taken)
+        longer = repeat(eight, 40)  # of which more fill a batch
+
+        def tokens(study: Study) -> tuple[Tokens, Tokens]:
+            return (eight, eight) if study.source.dataset.name == "demo" else (longer, longer)
+
+        def probe(study: Study, *_: Any) -> Footprint:
+            reserved = 8 * GB if study.source.dataset.name == "demo" else 20 * GB
+            return Footprint(reserved, CONTEXT_BYTES, 80 * GB)
+
+        sharing = Sharing(resources, tokens, lambda: cards, probe)
         train = SimpleNamespace(tokens=eight)
         inputs: Any = {study.comparison: SimpleNamespace(train=train) for study in studies}
         work = [(study, StudyFolder(results / study.id)) for study in studies]
@@ -97,3 +106,19 @@ def test_what_is_forecast_on_a_cluster_is_the_clusters(
     assert "this machine" not in said
     lora = studies[1]
     assert forecasts[lora.id].checkpoint_bytes == checkpoint_bytes(lora, 48)
+
+
+def test_each_comparison_shares_gpus_as_its_own_texts_let_it(
+    announced: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{i % 2}\t{('warm', 'cold')[i % 2]} cafe number {i}" for i in range(90)]
+    (tmp_path / "cafes.tsv").write_text("\n".join(["label\ttext", *rows]) + "\n")
+    datasets = f"demo,{tmp_path / 'cafes.tsv'}"
+    forecasts, _, studies = announced(Resources(), GPU_NODE, datasets=datasets)
+    said = capsys.readouterr().err.splitlines()
+    neural = [study for study in studies if study.device == "cuda"]
+    assert len(neural) == 4
+    for study in neural:
+        share, taken = (8, "8.3") if study.source.dataset.name == "demo" else (3, "20.3")
+        assert forecasts[study.id].devices == 1 / share
+        assert f"{study.id}: {taken} GB of 80 GB at batch 32: {share} trials a GPU" in said

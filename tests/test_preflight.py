@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,9 @@ import pytest
 from run_search import plan
 from tune_sentiment import preflight
 from tune_sentiment.config import Resources
+from tune_sentiment.confirm_plan import missing_confirmations
 from tune_sentiment.errors import StartError, UsageError
+from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.options import build_parser
 from tune_sentiment.preflight import (
     SPARE_BYTES,
@@ -17,6 +20,7 @@ from tune_sentiment.preflight import (
     run_bytes,
     together_bytes,
 )
+from tune_sentiment.selection import confirmation_runs
 from tune_sentiment.study import Study
 from tune_sentiment.workload import CHECKPOINT_VARIABLE, checkpoint_seconds
 
@@ -45,6 +49,21 @@ def test_what_trains_decides_how_much_room_is_needed(study_of: Callable[[str], S
     weights = study_of("full").source.backbone.weights_bytes
     needed = together_bytes([study_of("full")], one_at_a_time)
     assert needed == 4 * params * (states + runs) + weights
+
+
+@pytest.mark.parametrize(("seeds", "runs"), [(0, 0), (1, 1), (2, 6), (5, 9)])
+def test_each_confirmation_run_needs_room_once(
+    seeds: int, runs: int, study_of: Callable[[str], Study], tmp_path: Path
+) -> None:
+    full, svm = (
+        replace(study, config=replace(study.config, confirm_seeds=seeds))
+        for study in (study_of("full"), study_of("svm"))
+    )
+    assert confirmation_runs(full) == missing_confirmations(full, StudyFolder(tmp_path)) == runs
+    assert run_bytes(full) == runs * 4 * full.num_trainable_params
+    assert (
+        confirmation_runs(svm) == missing_confirmations(svm, StudyFolder(tmp_path)) == min(1, runs)
+    )
 
 
 def test_studies_share_the_room_for_checkpoints_and_nothing_else(

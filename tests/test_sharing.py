@@ -83,7 +83,7 @@ def test_each_method_gets_the_share_that_it_needs(
     assert slots_of(studies["svm"], sharing).gpus == slots_of(studies["freeze"], sharing).gpus == 0
     assert [method for method, _ in probe.asked] == ["full", "lora"]
     line = sharing.line(studies["lora"], slots_of(studies["lora"], sharing))
-    assert line == "lora: 8.3 GB of 80 GB at batch 32: 8 trials a GPU"
+    assert line == "8.3 GB of 80 GB at batch 32: 8 trials a GPU"
     assert sharing.line(studies["svm"], slots_of(studies["svm"], sharing)) is None
 
 
@@ -107,7 +107,7 @@ def test_before_a_search_nothing_is_measured_but_what_was_is_known(
     looking = sharing_of(eight, lambda *_: None)
     slots = slots_of(study, looking)
     assert slots == Slots(1, 64, 1.0)
-    line = "lora: its memory is measured when the search starts: 1 trial a GPU"
+    line = "its memory is measured when the search starts: 1 trial a GPU"
     assert looking.line(study, slots) == line
     sharing_of(eight, Probe(lora=8 * GB)).of(study)
     assert slots_of(study, sharing_of(eight, lambda *_: None)).gpus == 1 / 8
@@ -122,7 +122,7 @@ def test_cores_and_concurrency_bound_how_many_share_a_gpu(
     slots = slots_of(study, sharing)
     assert slots == Slots(12, 1, 1 / 3)
     assert sharing.line(study, slots) == (
-        "lora: 8.3 GB of 80 GB at batch 32: 3 trials a GPU (room for 8)"
+        "8.3 GB of 80 GB at batch 32: 3 trials a GPU (room for 8)"
     )
     two_cores = sharing_of(eight, probe, Resources(cpus_per_trial=2))
     assert slots_of(study, two_cores) == Slots(4, 2, 1.0)
@@ -170,7 +170,7 @@ def test_what_cannot_be_measured_gets_a_gpu_of_its_own(
         sharing = sharing_of(eight, probe, cards=cards)
         slots = slots_of(study, sharing)
         assert slots == Slots(1, 64, 1.0)
-        assert sharing.line(study, slots) == f"lora: {why}: 1 trial a GPU"
+        assert sharing.line(study, slots) == f"{why}: 1 trial a GPU"
 
 
 def test_a_card_that_others_filled_is_measured_again_another_time(

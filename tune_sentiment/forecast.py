@@ -17,7 +17,7 @@ from typing import Any
 from tune_sentiment.cost import Calibration, Hardware
 from tune_sentiment.preflight import checkpoint_bytes, run_bytes, winner_bytes
 from tune_sentiment.progress import duration
-from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
+from tune_sentiment.selection import confirmation_runs
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
 
@@ -162,14 +162,6 @@ def forecast(
         checkpoint_bytes=checkpoint_bytes(study, slots.concurrency),
         price_per_hour=price_per_hour,
     )
-
-
-def confirmation_runs(study: Study) -> int:
-    """The most confirmation runs that a study asks for: screening, and the winner's other seeds."""
-    seeds = study.config.confirm_seeds
-    if not study.method.is_neural or seeds < SCREENING_SEEDS:
-        return min(seeds, 1)
-    return SCREENED * SCREENING_SEEDS + seeds - SCREENING_SEEDS
 
 
 def kept_bytes(study: Study, runs: int) -> int:

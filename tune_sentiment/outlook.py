@@ -55,7 +55,7 @@ def announce(
         with failures.of(study.id):
             slots = slots_for(study, resources, study.side_by_side, sharing.of(study))
             if found := sharing.line(study, slots):
-                say(found)
+                say(f"{study.id}: {found}")
             if study.method.reads_features:
                 continue
             alone = slots.unshared  # beside others it would measure them, too

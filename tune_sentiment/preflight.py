@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.selection import confirmation_runs
 from tune_sentiment.slots import Machine, Slots, plan_slots
 from tune_sentiment.study import Study
 
@@ -68,11 +69,7 @@ def checkpoint_bytes(study: Study, running: int) -> int:
 
 def run_bytes(study: Study) -> int:
     """What confirmation runs trained, kept until the winner is exported."""
-    from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
-
-    seeds = study.config.confirm_seeds
-    runs = seeds + (SCREENED - 1) * min(seeds, SCREENING_SEEDS)
-    return runs * BYTES_PER_PARAM * study.num_trainable_params
+    return confirmation_runs(study) * BYTES_PER_PARAM * study.num_trainable_params
 
 
 def winner_bytes(study: Study) -> int:

@@ -101,7 +101,7 @@ class Sharing:
         room, why = self.found[study.id]
         several = f"{slots.per_gpu} trial{'s' if slots.per_gpu > 1 else ''} a GPU"
         spare = f" (room for {room})" if room > slots.per_gpu else ""
-        return f"{study.config.method}: {why}: {several}{spare}"
+        return f"{why}: {several}{spare}"
 
     def _fitting(self, study: Study) -> tuple[int, str]:
         if not self.cards:
