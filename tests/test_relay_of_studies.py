@@ -265,6 +265,25 @@ def test_a_gpu_trial_without_a_node_keeps_no_core_idle(
     assert after.config["study"] == svm.study.id
 
 
+def test_a_stage_that_is_planned_while_its_gpu_node_is_lost_waits_for_another(
+    courses_on: Callable[..., list[Course]],
+) -> None:
+    nodes = [GPU_NODE, NODE]
+    _, full, *_ = courses_on(nodes, ON_GPUS)
+    before = full.next_stage()
+    nodes.remove(GPU_NODE)
+    full.plan_again()
+    after = full.next_stage()
+    assert before is not None
+    assert after is not None
+    assert after is not before
+    assert (after.slots.cpus, after.slots.gpus) == (before.slots.cpus, before.slots.gpus)
+    _, full, *_ = courses_on([GPU_NODE, NODE], ON_GPUS)
+    full.resources = Resources(gpus_per_trial=2.0, address="auto")
+    with pytest.raises(StartError, match="2 GPUs asked for a trial, 1 on a node"):
+        full.next_stage()  # which no node has ever held
+
+
 def test_a_lost_node_leaves_the_trials_of_each_study_open(
     courses_on: Callable[..., list[Course]],
 ) -> None:

@@ -19,7 +19,7 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.machines import machine
 from tune_sentiment.options import build_parser
 from tune_sentiment.session import SharedInputs
-from tune_sentiment.sharing import Sharing, heaviest
+from tune_sentiment.sharing import Sharing, cards_of_ray, heaviest
 from tune_sentiment.slots import CONTEXT_BYTES, Slots, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import Supervisor
@@ -171,6 +171,29 @@ def test_what_cannot_be_measured_gets_a_gpu_of_its_own(
         slots = slots_of(study, sharing)
         assert slots == Slots(1, 64, 1.0)
         assert sharing.line(study, slots) == f"{why}: 1 trial a GPU"
+
+
+def test_a_heads_gpus_are_not_looked_at_where_it_takes_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    class Look:
+        def options(self, scheduling_strategy: Any) -> "Look":
+            asked.append(scheduling_strategy.node_id)
+            return self
+
+        def remote(self) -> list[Card]:
+            return CARDS
+
+    head, worker, other = (letter * 56 for letter in "abc")
+    held = {head: {"GPU": 2.0}, worker: {"CPU": 8.0, "GPU": 1.0}, other: {"CPU": 8.0}}
+    nodes = [{"Alive": True, "Resources": has, "NodeID": name} for name, has in held.items()]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(ray, "remote", lambda **options: lambda function: Look())
+    monkeypatch.setattr(ray, "get", lambda references: references)
+    assert cards_of_ray() == CARDS
+    assert asked == [worker]
 
 
 def test_a_card_that_others_filled_is_measured_again_another_time(
