@@ -23,7 +23,7 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import lock_if_free
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
-from tune_sentiment.options import build_parser, columns_from
+from tune_sentiment.options import AUTO, build_parser, columns_from
 from tune_sentiment.paths import user_path
 from tune_sentiment.places import address_of, check_results, results_folder
 from tune_sentiment.progress import say
@@ -57,7 +57,8 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     shared = {f.name for f in fields(StudyConfig)} - {"method", "fixed"}
     asked = {name: getattr(args, name) for name in shared}
     needed = {f.name: getattr(args, f.name) for f in fields(Resources)}
-    resources = Resources(**needed)
+    is_auto = args.gpus_per_trial == AUTO  # a person wrote so: a cluster's GPUs are meant, too
+    resources = Resources(**{**needed, **({"gpus_per_trial": None} if is_auto else {})})
     if preset:
         asked["dataset"] = args.dataset or preset.dataset
     StudyConfig(**{"method": BASELINE, **asked})
@@ -78,7 +79,7 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         seed=args.seed,
         wants_gpu=wants_gpu,
         # Of a cluster's GPUs only what was asked for is known before it is joined.
-        has_gpu=True if resources.is_cluster and resources.gpus_per_trial else None,
+        has_gpu=True if resources.is_cluster and (is_auto or resources.gpus_per_trial) else None,
     )
     named = zip(product(datasets, models), sources, strict=True)
     grid = Grid(

@@ -174,6 +174,19 @@ def test_a_head_without_a_gpu_searches_on_those_of_its_nodes(tmp_path: Path) -> 
         assert "no GPU to measure with" in dry_run.describe(studies, resources, tmp_path)
 
 
+def test_auto_means_the_gpus_of_the_nodes_where_a_person_says_so(tmp_path: Path) -> None:
+    words = [*CLUSTER[:-2], "--precision", "bf16", "--results", str(tmp_path)]
+    devices = {}
+    for more in ([], ["--gpus-per-trial", "auto"]):
+        studies, resources, _ = run_search.plan(options.build_parser().parse_args([*words, *more]))
+        assert resources == Resources(address="auto")  # measured, and as many as have room
+        devices[tuple(more)] = {study.device for study in studies if study.config.method == "full"}
+        if more and not torch.cuda.is_available():
+            assert "no GPU to measure with" in dry_run.describe(studies, resources, tmp_path)
+    here = "cuda" if torch.cuda.is_available() else "cpu"
+    assert devices == {(): {here}, ("--gpus-per-trial", "auto"): {"cuda"}}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine can be asked")
 def test_it_does_not_guess_what_they_can_do(tmp_path: Path) -> None:
     words = [*CLUSTER, "--results", str(tmp_path)]

@@ -49,6 +49,7 @@ def search(
         StartError: If nothing can run, or the disk takes no more; the first failure if all failed.
     """
     from tune_sentiment import confirm, preflight, tuner
+    from tune_sentiment.machines import unused_gpus
     from tune_sentiment.nodes import NodeCheck
     from tune_sentiment.session import ray_session
     from tune_sentiment.sharing import Sharing
@@ -76,6 +77,8 @@ def search(
             held.callback(nodes.close)
             nodes.wait_for_first(any(study.device != "cpu" for study, _ in able))
             nodes.check()
+            if warning := unused_gpus([study for study, _ in able], resources):
+                say(warning)
             able = _with_weights(able)
         inputs = _inputs(able, failures)
         able = [(study, folder) for study, folder in able if study.id not in failures]

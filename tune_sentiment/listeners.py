@@ -112,6 +112,7 @@ class StageListeners(Callback):
             self.looked = time.monotonic()
             with escaping():
                 self.look_at_nodes()
+            self.relay.look()
         self.relay.settle()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)

@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tune_sentiment.durable import fetched, remove, remove_folder, write_text
 from tune_sentiment.environment import ENVIRONMENT
 from tune_sentiment.errors import StartError, TuneSentimentError
+from tune_sentiment.machines import training_nodes
 from tune_sentiment.objects import StorageError
 from tune_sentiment.places import copy_of, join, place_of
 from tune_sentiment.provenance import host, version_of, versions
@@ -129,7 +130,7 @@ class NodeCheck:
         """
         what = "GPU" if needs_gpu else "CPU"
         began, told = time.monotonic(), False
-        while not any(node["Resources"].get(what, 0) for node in _workers()):
+        while not any(node["Resources"].get(what, 0) for node in training_nodes()):
             if time.monotonic() - began > FIRST_NODE_SECONDS:
                 raise StartError(f"the cluster has no node with a {what}")
             if not told:
@@ -163,7 +164,7 @@ class NodeCheck:
                 remove_folder(self.marks)
 
     def _ask(self) -> None:
-        new = [node for node in _workers() if node["NodeID"] not in self.known]
+        new = [node for node in training_nodes() if node["NodeID"] not in self.known]
         if not new:
             return
         write_text(self.marks / "asked", self.content)
@@ -190,7 +191,7 @@ class NodeCheck:
         except GetTimeoutError:
             return f"{name} has not answered for {LOOKED_SECONDS:.0f} s"
         except RayError as error:
-            if node["NodeID"] not in {other["NodeID"] for other in _workers()}:
+            if node["NodeID"] not in {other["NodeID"] for other in training_nodes()}:
                 return None  # it is gone again
             return f"{name} cannot run our code: {str(error).strip().splitlines()[-1]}"
         has_answered = fetched(self.marks / node["NodeID"])
@@ -227,8 +228,3 @@ def trouble_with(
         f"{name} does not share the results folder {results}: {trouble}. With --results name a "
         "folder that all nodes mount"
     )
-
-
-def _workers() -> list[dict[str, Any]]:
-    """The nodes that take trainings."""
-    return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
