@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ray.exceptions import GetTimeoutError, RayError, WorkerCrashedError
 
-from tune_sentiment import nodes
+from tune_sentiment import machines, nodes
 from tune_sentiment.errors import StartError
 from tune_sentiment.nodes import NodeCheck
 
@@ -57,7 +57,8 @@ class PlayedRay:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
     made = PlayedRay("ab", "cd")
-    monkeypatch.setattr(nodes, "ray", made)
+    for module in (nodes, machines):
+        monkeypatch.setattr(module, "ray", made)
     monkeypatch.setattr(
         nodes, "NodeAffinitySchedulingStrategy", lambda name, soft: SimpleNamespace(node_id=name)
     )
@@ -146,7 +147,7 @@ def test_the_first_node_is_waited_for_and_said_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     looks: list[list[dict[str, Any]]] = [[], [{"Alive": True, "Resources": {"CPU": 1.0}}]]
-    monkeypatch.setattr(nodes, "ray", SimpleNamespace(nodes=lambda: looks.pop(0)))
+    monkeypatch.setattr(machines, "ray", SimpleNamespace(nodes=lambda: looks.pop(0)))
     said: list[str] = []
     nodes.NodeCheck(tmp_path, said.append).wait_for_first(needs_gpu=False)
     assert said == ["waiting for a node with a CPU"]
