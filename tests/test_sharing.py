@@ -250,8 +250,9 @@ def test_the_share_reaches_the_stages_and_what_each_training_is_told(
 
 @pytest.fixture(scope="module")
 def two_gpus() -> Iterator[None]:
-    """Ray on a machine that it takes to have two GPUs; torch sees none."""
-    ray.init(address="local", num_cpus=64, num_gpus=2, include_dashboard=False)
+    """Ray on a machine that it takes to have two GPUs and much memory; torch sees none."""
+    there = {"num_cpus": 64, "num_gpus": 2, "_memory": 400 * GB}
+    ray.init(address="local", include_dashboard=False, **there)
     yield
     ray.shutdown()
 
