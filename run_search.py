@@ -20,9 +20,10 @@ from tune_sentiment.failures import Failures
 from tune_sentiment.followers import following
 from tune_sentiment.inside import link_out
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.lock import lock_if_free
 from tune_sentiment.methods import BASELINE
 from tune_sentiment.metrics import metric_named
-from tune_sentiment.options import build_parser, columns_from
+from tune_sentiment.options import AUTO, build_parser, columns_from
 from tune_sentiment.paths import user_path
 from tune_sentiment.places import address_of, check_results, results_folder
 from tune_sentiment.progress import say
@@ -56,14 +57,15 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     shared = {f.name for f in fields(StudyConfig)} - {"method", "fixed"}
     asked = {name: getattr(args, name) for name in shared}
     needed = {f.name: getattr(args, f.name) for f in fields(Resources)}
-    resources = Resources(**needed)
+    is_auto = args.gpus_per_trial == AUTO  # a person wrote so: a cluster's GPUs are meant, too
+    resources = Resources(**{**needed, **({"gpus_per_trial": None} if is_auto else {})})
     if preset:
         asked["dataset"] = args.dataset or preset.dataset
     StudyConfig(**{"method": BASELINE, **asked})
     spaces, methods = _spaces(args, methods)
     fixed = fixed_values(args.fix or [], methods, spaces)
 
-    from tune_sentiment.grid import Grid, Place
+    from tune_sentiment.grid import Grid, Pair
     from tune_sentiment.sources import find_datasets, find_sources, listed
 
     datasets, models = listed("--dataset", asked["dataset"]), listed("--model", args.model)
@@ -77,11 +79,11 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         seed=args.seed,
         wants_gpu=wants_gpu,
         # Of a cluster's GPUs only what was asked for is known before it is joined.
-        has_gpu=True if resources.is_cluster and resources.gpus_per_trial else None,
+        has_gpu=True if resources.is_cluster and (is_auto or resources.gpus_per_trial) else None,
     )
-    pairs = zip(product(datasets, models), sources, strict=True)
+    named = zip(product(datasets, models), sources, strict=True)
     grid = Grid(
-        places=[Place(dataset, model, source) for (dataset, model), source in pairs],
+        pairs=[Pair(dataset, model, source) for (dataset, model), source in named],
         asked=asked,
         methods=methods,
         spaces=spaces,
@@ -223,10 +225,13 @@ def show(
         for side in loaded:
             if link_out(side.path, results) is not None:  # read, and left as it is
                 continue
-            StudyFolder(side.path).write_comparison(table)
-            if side.winner is not None:
-                command = replay(side, hyperparameters(side, side.winner), is_public=True)
-                write_card(side.path, table, command)
+            with lock_if_free(side.path) as is_held:
+                if not is_held:  # who runs it writes them at its end
+                    continue
+                StudyFolder(side.path).write_comparison(table)
+                if side.winner is not None:
+                    command = replay(side, hyperparameters(side, side.winner), is_public=True)
+                    write_card(side.path, table, command)
     loaded = [side for group in groups.values() for side in group]
     if len(groups) > 1:
         print(f"{beside_each_other(loaded)}\n")

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis import readable
 from analysis.answers import Side, sides
 from analysis.load import LoadedStudy
+from analysis.tables import devices_of
 
 
 def forecasts(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
@@ -46,14 +47,13 @@ def device_seconds(trained: Iterable[Mapping[str, Any]], said: Mapping[str, Any]
 
     Args:
         trained: Records of trials and confirmation runs.
-        said: The study's forecast, which knows what share of a GPU a training gets.
+        said: The study's forecast: records that do not know their share of a GPU had its.
     """
-    spent = 0.0
-    for each in trained:
-        threads = float(each["num_threads"] or 1)
-        devices = threads if each["device"] == "cpu" else float(said["devices"])
-        spent += devices * ((each["train_seconds"] or 0.0) + (each["eval_seconds"] or 0.0))
-    return spent
+    share = float(said["devices"])
+    return sum(
+        devices_of(each, share) * ((each["train_seconds"] or 0.0) + (each["eval_seconds"] or 0.0))
+        for each in trained
+    )
 
 
 def _number(value: float | None) -> str:

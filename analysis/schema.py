@@ -11,6 +11,7 @@ from tune_sentiment.domains import contains
 from tune_sentiment.records import RECORD_FIELDS, SCHEMA, STATUSES, TrialRecord
 
 TYPES = get_type_hints(TrialRecord)
+ADDED = ("gpus",)  # within a schema: each study's id holds that, and a new one would begin it anew
 NEVER_NULL = ("number", "seed", "key", "status", "evaluations_run")
 
 
@@ -53,7 +54,9 @@ def missing_fields(record: Mapping[str, Any]) -> list[str]:
     """Fields that a record of the present schema must have and this one has not."""
     if record.get("schema") != SCHEMA:  # an older one may lack fields that came later
         return []
-    return [f"no field {name}" for name in RECORD_FIELDS if name not in record]
+    return [
+        f"no field {name}" for name in RECORD_FIELDS if name not in record and name not in ADDED
+    ]
 
 
 def _is_a(value: object, wanted: Any) -> bool:

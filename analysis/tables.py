@@ -1,7 +1,7 @@
 """The main table: what each method reached, whether that is a difference, and what it cost."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -155,12 +155,25 @@ def search_seconds(study: LoadedStudy) -> tuple[float, float]:
     spent = saved = 0.0
     planned = planned_evaluations(study)
     for trial in study.trials:
-        threads = (trial["num_threads"] or 1) if trial["device"] == "cpu" else 1
-        took = threads * ((trial["train_seconds"] or 0.0) + (trial["eval_seconds"] or 0.0))
+        took = devices_of(trial) * (
+            (trial["train_seconds"] or 0.0) + (trial["eval_seconds"] or 0.0)
+        )
         spent += took
         if trial["status"] == "pruned" and trial["evaluations_run"]:
             saved += took * (planned / trial["evaluations_run"] - 1)
     return spent, saved
+
+
+def devices_of(record: Mapping[str, Any], share: float = 1.0) -> float:
+    """CPU threads, or GPUs, that a training had.
+
+    Args:
+        record: Of a trial or a confirmation run.
+        share: Of a GPU, where the record does not say.
+    """
+    if record["device"] == "cpu":
+        return float(record["num_threads"] or 1)
+    return float(record["gpus"] or share)
 
 
 def statuses(study: LoadedStudy) -> str:

@@ -1,10 +1,13 @@
 """The files in ``cluster/`` are what their programs take, in the versions that CI tests."""
 
 import copy
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -162,10 +165,12 @@ def test_versions_stand_in_one_place() -> None:
     [python] = re.findall(r"^FROM python:(\d+\.\d+)-", image, re.MULTILINE)
     assert project["requires-python"] == f">={python}"
     assert "--constraint constraints.txt" in image
-    assert "'.[cluster]'" in image
-    assert "cluster" in project["optional-dependencies"]
+    assert "'.[cluster,storage]'" in image  # results may be in an object store
+    assert {"cluster", "storage"} <= set(project["optional-dependencies"])
     text = "".join(path.read_text(encoding="utf-8") for path in CLUSTER.iterdir())
-    assert set(re.findall(r"\d+\.\d+\.\d+(?!\.)", text)) <= {found["ray"], "1.7.1"}
+    page = (CHECKOUT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    [operator] = re.findall(r"kuberay-operator --version (\S+)", page)
+    assert set(re.findall(r"\d+\.\d+\.\d+(?!\.\d)", text)) == {found["ray"], operator}
 
 
 @pytest.mark.parametrize(
@@ -189,3 +194,42 @@ def test_the_image_holds_all_that_is_installed_and_nothing_else() -> None:
     assert ignored[0] == "*"
     assert sorted(word[1:] for word in ignored if word.startswith("!")) == sorted(copied)
     assert all((CHECKOUT / name).exists() for name in copied)
+
+
+# Slurm's programs and ours, as far as the script looks at them.
+PROGRAMS = {
+    "srun": "exit 0",
+    "ray": "exit 0",
+    "getent": "echo '127.0.0.1 STREAM first'",
+    "scontrol": 'if [ "$1" = show ]; then echo first; else echo "$@" >> said; fi',
+    "python": """case "$1" in -c) echo token; exit;; esac
+trap 'echo ended >> said; exit 143' TERM
+echo "$@" >> said
+while true; do sleep 0.1; done""",
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "is_queued_again"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)]
+)
+def test_a_job_whose_time_is_up_queues_again_and_one_that_is_cancelled_does_not(
+    number: signal.Signals, is_queued_again: bool, tmp_path: Path
+) -> None:
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    said = tmp_path / "said"
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "first", "SLURM_CPUS_PER_TASK": "2"}
+    job = subprocess.Popen(
+        ["bash", CLUSTER / "slurm.sbatch", "--method", "svm"],
+        cwd=tmp_path,
+        env={**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    deadline = time.monotonic() + 30
+    while not said.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "-m run_search --address=127.0.0.1:20007 --method svm" in said.read_text()
+    job.send_signal(number)
+    assert job.wait(timeout=30) == (0 if is_queued_again else 143)
+    after = said.read_text().splitlines()[1:]
+    assert after == ["ended", *(["requeue 7"] if is_queued_again else [])]

@@ -28,3 +28,8 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), file
         assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_figure_of_a_page_was_written(page: Path) -> None:
+    assert re.findall(r"@[A-Z0-9]+@", page.read_text(encoding="utf-8")) == []

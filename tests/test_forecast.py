@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from run_search import plan
-from tune_sentiment.config import Resources
-from tune_sentiment.cost import Calibration
+from tune_sentiment.cost import Calibration, Hardware
 from tune_sentiment.forecast import (
     Forecast,
     expected_evaluations,
@@ -19,8 +18,6 @@ from tune_sentiment.options import build_parser
 from tune_sentiment.scheduler import scheduler_settings
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
-
-CPU = Resources(gpus_per_trial=0, concurrency=2)
 
 
 def going_on(arriving: int) -> float:
@@ -66,7 +63,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
 
 def test_a_forecast_is_what_a_hand_works_out(studies: dict[str, Study]) -> None:
     measured = Calibration(train=0.001, evaluate=0.0005)
-    made = forecast(studies["full"], measured, Slots(1, 2, 0.0), CPU, price_per_hour=3.0)
+    made = forecast(studies["full"], measured, Slots(1, 2, 0.0), price_per_hour=3.0)
     runs = 6 * 3  # the best three with two seeds each, to the last epoch
     expected = expected_evaluations(4, 3, studies["full"].scheduler()) + runs
     assert expected == pytest.approx(4 + 2 * going_on(4) + runs, rel=0.02)
@@ -86,8 +83,29 @@ def test_a_time_budget_bounds_the_search_and_not_the_confirmation(
     timed = replace(studies["full"].config, time_budget_minutes=0.01)
     study = replace(studies["full"], config=timed)
     measured, slots = Calibration(train=1.0, evaluate=0.0), Slots(2, 3, 0.0)
-    made = forecast(study, measured, slots, CPU, confirmations=1)
+    made = forecast(study, measured, slots, confirmations=1)
     assert made.device_seconds == pytest.approx((0.01 * 60 * 2 + 3 * 800) * 3)
+
+
+@pytest.mark.parametrize(("slots", "hours"), [(Slots(8, 2, 1 / 8), 1), (Slots(6, 2, 1 / 2), 3)])
+def test_a_time_budget_on_shared_gpus_is_that_of_the_gpus(
+    slots: Slots, hours: int, studies: dict[str, Study]
+) -> None:
+    timed = replace(studies["full"].config, time_budget_minutes=60)
+    study = replace(studies["full"], config=timed)
+    measured = Calibration(train=100.0, evaluate=0.0)
+    made = forecast(study, measured, slots, confirmations=0)
+    assert made.device_seconds == pytest.approx(hours * 3600)
+    assert (made.device, made.devices) == ("cuda", slots.gpus)
+
+
+def test_trainings_that_share_a_gpu_take_the_same_of_it_as_alone(studies: dict[str, Study]) -> None:
+    measured = Calibration(train=0.001, evaluate=0.0005)
+    seconds = {
+        forecast(studies["full"], measured, slots).device_seconds
+        for slots in (Slots(1, 2, 1.0), Slots(8, 2, 1 / 8), Slots(2, 2, 0.6))
+    }
+    assert len(seconds) == 1
 
 
 def test_the_rest_of_a_study_is_what_its_end_takes_beside_its_beginning(
@@ -95,8 +113,7 @@ def test_the_rest_of_a_study_is_what_its_end_takes_beside_its_beginning(
 ) -> None:
     slots, measured = Slots(1, 1, 0.0), Calibration(0.001, 0.001)
     whole, rest = (
-        forecast(studies["full"], measured, slots, CPU, done=done, confirmations=0)
-        for done in (0, 3)
+        forecast(studies["full"], measured, slots, done=done, confirmations=0) for done in (0, 3)
     )
     assert rest.trials == 1
     assert rest.expected_evaluations == pytest.approx(1 + 2 * 5 / 12, rel=0.1)
@@ -104,7 +121,7 @@ def test_the_rest_of_a_study_is_what_its_end_takes_beside_its_beginning(
 
 
 def test_what_was_not_calibrated_is_said_and_not_invented(studies: dict[str, Study]) -> None:
-    made = forecast(studies["svm"], None, Slots(1, 1, 0.0), CPU, price_per_hour=2.0)
+    made = forecast(studies["svm"], None, Slots(1, 1, 0.0), price_per_hour=2.0)
     assert (made.device_seconds, made.cost) == (None, None)
     shown = dict(lines(made))
     assert shown["device-time"].startswith("not forecast")
@@ -126,7 +143,7 @@ def test_all_studies_together_share_the_room_for_checkpoints() -> None:
         checkpoint_bytes=30_000_000,
         price_per_hour=0.5,
     )
-    text = "\n".join(total([one, one], cores=2))
+    text = "\n".join(total([one, one], Hardware("this machine", 2, 0)))
     assert "8 to run" in text
     assert "24 at most, about 18 with early stopping" in text
     assert "4 CPU thread-hours, about 2.0 h of this machine's 2 cores" in text

@@ -8,6 +8,7 @@ from analysis.__main__ import main
 from analysis.forecasts import forecasts
 from analysis.load import load_studies
 from analysis.report import beside_each_other
+from analysis.tables import search_seconds
 from tests.ledgers import trial, write, write_forecast
 
 SECONDS = 20.0 + 2.5  # of each training, evaluations included
@@ -49,6 +50,27 @@ def test_a_share_of_a_gpu_is_a_share_of_a_device(tmp_path: Path) -> None:
     write_forecast(tmp_path / "lora", devices=0.25)
     [row] = forecasts(load_studies([tmp_path])).to_dict("records")
     assert float(row["device-hours"]) == pytest.approx(3 * SECONDS / 4 / 3600, rel=0.01)
+
+
+def test_each_training_is_charged_for_the_share_that_it_got(tmp_path: Path) -> None:
+    on_gpu = {"device": "NVIDIA H100", "num_threads": 8}
+    shares = zip(TRIALS, (0.25, 0.5, 2.0), strict=True)
+    trials = [{**each, **on_gpu, "gpus": share} for each, share in shares]
+    write(tmp_path, "lora", trials)
+    write_forecast(tmp_path / "lora", devices=1.0)
+    [study] = load_studies([tmp_path])
+    [row] = forecasts([study]).to_dict("records")
+    assert float(row["device-hours"]) == pytest.approx(2.75 * SECONDS / 3600, rel=0.01)
+    assert search_seconds(study)[0] == pytest.approx(2.75 * SECONDS)
+
+
+def test_a_price_that_comes_later_is_taken(tmp_path: Path) -> None:
+    write(tmp_path, "lora", TRIALS)
+    for price, seconds in ((None, 1.0), (2.0, 2.0), (None, 3.0)):
+        write_forecast(tmp_path / "lora", price_per_hour=price, device_seconds=seconds)
+    [study] = load_studies([tmp_path])
+    assert study.forecast is not None
+    assert (study.forecast["price_per_hour"], study.forecast["device_seconds"]) == (2.0, 1.0)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"trials": "many"}'])

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tune_sentiment.backbone import Backbone
 from tune_sentiment.footprint import Footprint, cards_here, measure
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.memory import limit_memory, release_memory, reset_peak_memory
+from tune_sentiment.provenance import cores
 from tune_sentiment.reports import reports
 from tune_sentiment.slots import GPU_MARGIN
 from tune_sentiment.tokens import Tokens
@@ -29,6 +32,8 @@ pytestmark = [
 ]
 BATCH = 4096  # so that activations, not the allocator's steps of 20 MB, decide
 HANGING = 600  # seconds
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+TRIALS, AT_ONCE = 6, min(3, cores())
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +69,9 @@ def limit_bytes(count: int) -> None:
 
 
 def test_a_card_says_what_it_is_and_what_is_free() -> None:
-    for card in cards_here():
+    cards = cards_here()
+    assert len(cards) == torch.cuda.device_count() > 0
+    for card in cards:
         assert card.name
         assert 0 < card.free <= card.room <= card.total
 
@@ -122,10 +129,11 @@ def test_a_batch_without_room_is_trained_in_halves(tiny: Backbone, many: Tokens)
 @pytest.mark.slow
 def test_a_search_measures_once_and_packs_its_trials(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
+    one_card = os.environ.get(VISIBLE, "0").partition(",")[0]
 
     def search(name: str) -> str:
-        words = "--method lora --dataset demo --model tiny --trials 4 --max-epochs 1 "
-        words += f"--confirm-seeds 0 --results {tmp_path / name}"
+        words = f"--method lora --dataset demo --model tiny --trials {TRIALS} --max-epochs 3 "
+        words += f"--concurrency {AT_ONCE} --confirm-seeds 0 --results {tmp_path / name}"
         done = subprocess.run(
             [sys.executable, "run_search.py", *words.split()],
             cwd=CHECKOUT,
@@ -133,20 +141,23 @@ def test_a_search_measures_once_and_packs_its_trials(tmp_path: Path) -> None:
             text=True,
             timeout=HANGING,
             check=False,
-            env={**os.environ, "TUNE_SENTIMENT_CACHE": str(cache)},
+            env={**os.environ, "TUNE_SENTIMENT_CACHE": str(cache), VISIBLE: one_card},
         )
         assert done.returncode == 0, done.stderr
-        return next(line for line in done.stderr.splitlines() if line.startswith("lora: "))
+        return next(line for line in done.stderr.splitlines() if " GB at batch " in line)
 
     first = search("one")
     [kept] = cache.glob("gpu-memory-*.json")
     written = kept.stat().st_mtime_ns
-    assert " GB at batch 32: " in first
+    assert re.search(rf"-lora-\w+: [\d.]+ GB of \d+ GB at batch 32: {AT_ONCE} trials a GPU", first)
     assert json.loads(kept.read_text())["reserved"] > 0
     assert search("two") == first
     assert kept.stat().st_mtime_ns == written
     [folder] = (tmp_path / "one").glob("*-lora-*")
     trials = StudyFolder(folder).trials()
-    assert len(trials) == 4
+    assert len(trials) == TRIALS
+    assert {trial["gpus"] for trial in trials} == {1 / AT_ONCE}
+    spans = [(trial["started_at"], trial["ended_at"]) for trial in trials]
+    assert any(a[0] < b[1] and b[0] < a[1] for a, b in combinations(spans, 2))
     assert {trial["device"] for trial in trials} == {torch.cuda.get_device_name(0)}
     assert {trial["accumulation"] for trial in trials} == {1}

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "tune_sentiment"
 # start Ray, listen to it, go on when it dies, and say what it will cost.
 MAY_IMPORT_RAY = {"space", "trainable", "searcher", "scheduler", "tuner", "confirm", "progress"}
 MAY_IMPORT_RAY |= {"session", "recorder", "supervisor", "command", "trackers", "relay", "preset"}
+MAY_IMPORT_RAY |= {"machines"}  # what the running Ray has
 MAY_IMPORT_RAY |= {"nodes", "delivery"}  # what a cluster's other machines are brought and asked
 MAY_IMPORT_RAY |= {"listeners", "outlook"}
 MAY_IMPORT_RAY |= {"sharing"}

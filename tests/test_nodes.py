@@ -3,7 +3,6 @@
 import socket
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from tune_sentiment.delivery import holds, unpack
 from tune_sentiment.environment import ENVIRONMENT
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.slots import Machine, plan_slots
+from tune_sentiment.uri import SECONDS_VARIABLE
 
 SEEN = {
     "host": "b",
@@ -60,21 +60,24 @@ def test_workers_are_brought_code_and_switches_and_no_secret(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    switches = {"HF_HUB_OFFLINE": "1", SECONDS_VARIABLE: "120"}
+    for name, value in switches.items():
+        monkeypatch.setenv(name, value)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     brought = nodes.runtime_env()
     [package] = brought["py_modules"]
     assert Path(package) == Path(nodes.__file__).parent
-    assert brought["env_vars"] == {**ENVIRONMENT, "HF_HUB_OFFLINE": "1"}
+    assert brought["env_vars"] == {**ENVIRONMENT, **switches}
     size = sum(path.stat().st_size for path in Path(package).rglob("*.*") if path.suffix != ".pyc")
     assert size < 2e6
 
 
 def test_a_node_that_shares_the_folder_and_the_packages_is_fine(tmp_path: Path) -> None:
     (tmp_path / "asked").write_text("content")
-    found = nodes.look_around(tmp_path, "content", "n1")
-    assert (tmp_path / "n1").exists()
+    found = nodes.look_around(tmp_path, None, "content", "n1")
+    assert {path.name for path in tmp_path.iterdir()} == {"asked", "n1"}
     assert nodes.trouble_with("node b", found, tmp_path, has_answered=True) is None
 
 
@@ -86,7 +89,7 @@ def test_a_node_with_another_results_folder_is_named(there: str, tmp_path: Path)
         (marks / "asked").write_text("another" if there == "another" else "content")
     if there == "no way to write":
         (marks / "n1").mkdir()
-    found = nodes.look_around(marks, "content", "n1")
+    found = nodes.look_around(marks, None, "content", "n1")
     trouble = nodes.trouble_with("node b", found, tmp_path, has_answered=True)
     assert trouble is not None
     assert trouble.startswith(f"node b does not share the results folder {tmp_path}: ")
@@ -106,9 +109,12 @@ def test_a_node_that_differs_is_told_apart(changes: dict[str, str], words: str) 
     assert words in str(nodes.trouble_with("node b", found, Path("/r"), has_answered=True))
 
 
-def test_with_results_in_a_store_a_node_needs_no_folder() -> None:
-    found = nodes.look_around(None, "content", "n1")
-    assert nodes.trouble_with("node b", found, None, has_answered=True) is None
+def test_a_package_that_a_node_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert provenance.version_of("no-such-package") == "no-such-package=none"
+    monkeypatch.setattr(provenance, "PACKAGES", ("no-such-package",))
+    found = {**SEEN, "versions": provenance.versions.__wrapped__()}
+    trouble = nodes.trouble_with("node b", found, Path("/r"), has_answered=True)
+    assert str(trouble).startswith("node b has no-such-package=none, this machine python=")
 
 
 def test_what_a_node_writes_must_be_seen_here() -> None:
@@ -168,6 +174,19 @@ def test_a_head_without_a_gpu_searches_on_those_of_its_nodes(tmp_path: Path) -> 
         assert "no GPU to measure with" in dry_run.describe(studies, resources, tmp_path)
 
 
+def test_auto_means_the_gpus_of_the_nodes_where_a_person_says_so(tmp_path: Path) -> None:
+    words = [*CLUSTER[:-2], "--precision", "bf16", "--results", str(tmp_path)]
+    devices = {}
+    for more in ([], ["--gpus-per-trial", "auto"]):
+        studies, resources, _ = run_search.plan(options.build_parser().parse_args([*words, *more]))
+        assert resources == Resources(address="auto")  # measured, and as many as have room
+        devices[tuple(more)] = {study.device for study in studies if study.config.method == "full"}
+        if more and not torch.cuda.is_available():
+            assert "no GPU to measure with" in dry_run.describe(studies, resources, tmp_path)
+    here = "cuda" if torch.cuda.is_available() else "cpu"
+    assert devices == {(): {here}, ("--gpus-per-trial", "auto"): {"cuda"}}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine can be asked")
 def test_it_does_not_guess_what_they_can_do(tmp_path: Path) -> None:
     words = [*CLUSTER, "--results", str(tmp_path)]
@@ -179,17 +198,3 @@ def test_a_gpu_that_only_the_head_has_is_not_waited_for() -> None:
     there = Machine(cores=8, cards=0, memory=1e11, nodes=2)
     with pytest.raises(StartError, match="1 GPUs needed for a trial, 0 on a node"):
         plan_slots(Resources(address="auto"), there, "cuda", 4)
-
-
-def test_the_first_node_is_waited_for_and_said_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    looks: list[list[dict[str, Any]]] = [[], [{"Alive": True, "Resources": {"CPU": 1.0}}]]
-    monkeypatch.setattr(nodes, "ray", SimpleNamespace(nodes=lambda: looks.pop(0)))
-    said: list[str] = []
-    nodes.NodeCheck(tmp_path, said.append).wait_for_first(needs_gpu=False)
-    assert said == ["waiting for a node with a CPU"]
-    monkeypatch.setattr(nodes, "FIRST_NODE_SECONDS", -1.0)
-    looks.append([{"Alive": True, "Resources": {"CPU": 1.0}}])
-    with pytest.raises(StartError, match="no node with a GPU"):
-        nodes.NodeCheck(tmp_path, said.append).wait_for_first(needs_gpu=True)

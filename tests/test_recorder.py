@@ -75,6 +75,17 @@ def test_a_training_that_goes_on_does_not_note_an_evaluation_twice() -> None:
     assert kept.records[0].evaluations_run == 3
 
 
+def test_the_record_says_what_share_of_a_gpu_the_training_got_last() -> None:
+    kept = Kept()
+    trial = kept.start()
+    for evaluation, share in ((1, 0.5), (2, 0.25)):  # it went on beside more trainings
+        trial.config["gpus"] = share
+        kept.tell(trial, evaluation, "finished" if evaluation == 2 else "running", 0.5, 0.5)
+    kept.recorder.on_trial_complete(0, [], trial)
+    assert [line["gpus"] for line in kept.lines["k"]] == [0.5, 0.25]
+    assert kept.records[0].gpus == 0.25
+
+
 def test_an_end_that_was_not_written_is_written_at_the_next_start() -> None:
     kept, stopped = Kept(), Kept(stopped=frozenset({"k"}))
     ended, left = Kept(), Kept()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
+from ray.tune.utils import flatten_dict
 from rich.console import Console
 
 from tune_sentiment import relay as relays
@@ -17,10 +18,12 @@ from tune_sentiment.errors import Escape, StartError
 from tune_sentiment.failures import Failures
 from tune_sentiment.listeners import StageListeners, StageScheduler
 from tune_sentiment.lost_nodes import LostNodes
+from tune_sentiment.objects import StorageError
 from tune_sentiment.progress import Progress
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.relay import Relay
+from tune_sentiment.reports import STORE_AWAY, Objective, _report
 from tune_sentiment.screen import Screen
 from tune_sentiment.searcher import FixedSearch
 from tune_sentiment.slots import Room, Slots
@@ -397,6 +400,22 @@ def test_a_node_that_cannot_be_used_ends_the_run_with_its_reason() -> None:
     with pytest.raises(Escape) as escape:
         listeners.on_step_end(iteration=1, trials=[])
     assert isinstance(escape.value.__cause__, StartError)
+
+
+def test_a_store_that_is_away_for_a_worker_ends_the_run_and_leaves_the_trial_open() -> None:
+    here = stage("a")
+    made = relay(Course("svm", here))
+    trial = rays_trial(made, "1")
+    scheduler, listeners = StageScheduler(made), StageListeners(made)
+    scheduler.on_trial_add(None, trial)
+    listeners.on_trial_start(iteration=0, trials=[], trial=trial)
+    report = _report(STORE_AWAY, Objective("max"), {"error": "s3://b/x: no answer"})
+    with pytest.raises(Escape) as escape:
+        scheduler.on_trial_result(None, trial, flatten_dict(report))
+    assert str(escape.value.__cause__) == "s3://b/x: no answer"
+    assert isinstance(escape.value.__cause__, StorageError)
+    assert not here.recorder.ended
+    assert not made.failures.errors
 
 
 def test_a_single_stage_is_not_followed_by_the_next() -> None:

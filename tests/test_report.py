@@ -156,6 +156,17 @@ def test_a_ledger_of_the_first_schema_is_read(
     assert "| 82.0 ± 2.0 (n=3) " in capsys.readouterr().out
 
 
+def test_a_ledger_from_before_shares_were_noted_is_whole(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (results / "lora").glob("*/*.json"):
+        stored = json.loads(path.read_text())
+        del stored["gpus"]
+        path.write_text(json.dumps(stored))
+    assert main([str(results), "--check"]) == 0
+    assert main([str(results)]) == 0
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "no study under" in capsys.readouterr().err

@@ -43,6 +43,17 @@ def evaluate(made: Progress, key: str, evaluation: int, objective: float) -> Sim
     return trial
 
 
+def test_a_trial_that_lost_its_worker_or_its_node_is_named_with_its_study() -> None:
+    made = stage("cafes full", console=Console(file=io.StringIO(), width=200))
+    trial = begin(made, "a")
+    made.on_trial_recover(0, [], trial)
+    made.on_trial_cut_off(trial)
+    assert isinstance(made.console.file, io.StringIO)
+    first, second, *_ = made.console.file.getvalue().splitlines()
+    assert first == "cafes full: trial 0 lost its worker and goes on from its last checkpoint"
+    assert second == "cafes full: trial 0 lost its node and goes on later"
+
+
 def rows(screen: Screen) -> dict[str, list[str]]:
     """The summary's lines as a person reads them: cells by the first words."""
     console = Console(file=io.StringIO(), width=120)

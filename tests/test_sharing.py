@@ -16,9 +16,10 @@ from tune_sentiment.course import Course
 from tune_sentiment.data import load_train_val
 from tune_sentiment.footprint import Card, Footprint
 from tune_sentiment.ledger import StudyFolder
+from tune_sentiment.machines import machine
 from tune_sentiment.options import build_parser
-from tune_sentiment.session import SharedInputs, machine
-from tune_sentiment.sharing import Sharing, heaviest
+from tune_sentiment.session import SharedInputs
+from tune_sentiment.sharing import Sharing, cards_of_ray, heaviest
 from tune_sentiment.slots import CONTEXT_BYTES, Slots, plan_slots
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import Supervisor
@@ -82,7 +83,7 @@ def test_each_method_gets_the_share_that_it_needs(
     assert slots_of(studies["svm"], sharing).gpus == slots_of(studies["freeze"], sharing).gpus == 0
     assert [method for method, _ in probe.asked] == ["full", "lora"]
     line = sharing.line(studies["lora"], slots_of(studies["lora"], sharing))
-    assert line == "lora: 8.3 GB of 80 GB at batch 32: 8 trials a GPU"
+    assert line == "8.3 GB of 80 GB at batch 32: 8 trials a GPU"
     assert sharing.line(studies["svm"], slots_of(studies["svm"], sharing)) is None
 
 
@@ -106,7 +107,7 @@ def test_before_a_search_nothing_is_measured_but_what_was_is_known(
     looking = sharing_of(eight, lambda *_: None)
     slots = slots_of(study, looking)
     assert slots == Slots(1, 64, 1.0)
-    line = "lora: its memory is measured when the search starts: 1 trial a GPU"
+    line = "its memory is measured when the search starts: 1 trial a GPU"
     assert looking.line(study, slots) == line
     sharing_of(eight, Probe(lora=8 * GB)).of(study)
     assert slots_of(study, sharing_of(eight, lambda *_: None)).gpus == 1 / 8
@@ -121,7 +122,7 @@ def test_cores_and_concurrency_bound_how_many_share_a_gpu(
     slots = slots_of(study, sharing)
     assert slots == Slots(12, 1, 1 / 3)
     assert sharing.line(study, slots) == (
-        "lora: 8.3 GB of 80 GB at batch 32: 3 trials a GPU (room for 8)"
+        "8.3 GB of 80 GB at batch 32: 3 trials a GPU (room for 8)"
     )
     two_cores = sharing_of(eight, probe, Resources(cpus_per_trial=2))
     assert slots_of(study, two_cores) == Slots(4, 2, 1.0)
@@ -169,7 +170,30 @@ def test_what_cannot_be_measured_gets_a_gpu_of_its_own(
         sharing = sharing_of(eight, probe, cards=cards)
         slots = slots_of(study, sharing)
         assert slots == Slots(1, 64, 1.0)
-        assert sharing.line(study, slots) == f"lora: {why}: 1 trial a GPU"
+        assert sharing.line(study, slots) == f"{why}: 1 trial a GPU"
+
+
+def test_a_heads_gpus_are_not_looked_at_where_it_takes_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    class Look:
+        def options(self, scheduling_strategy: Any) -> "Look":
+            asked.append(scheduling_strategy.node_id)
+            return self
+
+        def remote(self) -> list[Card]:
+            return CARDS
+
+    head, worker, other = (letter * 56 for letter in "abc")
+    held = {head: {"GPU": 2.0}, worker: {"CPU": 8.0, "GPU": 1.0}, other: {"CPU": 8.0}}
+    nodes = [{"Alive": True, "Resources": has, "NodeID": name} for name, has in held.items()]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(ray, "remote", lambda **options: lambda function: Look())
+    monkeypatch.setattr(ray, "get", lambda references: references)
+    assert cards_of_ray() == CARDS
+    assert asked == [worker]
 
 
 def test_a_card_that_others_filled_is_measured_again_another_time(
@@ -226,8 +250,9 @@ def test_the_share_reaches_the_stages_and_what_each_training_is_told(
 
 @pytest.fixture(scope="module")
 def two_gpus() -> Iterator[None]:
-    """Ray on a machine that it takes to have two GPUs; torch sees none."""
-    ray.init(address="local", num_cpus=64, num_gpus=2, include_dashboard=False)
+    """Ray on a machine that it takes to have two GPUs and much memory; torch sees none."""
+    there = {"num_cpus": 64, "num_gpus": 2, "_memory": 400 * GB}
+    ray.init(address="local", include_dashboard=False, **there)
     yield
     ray.shutdown()
 
@@ -235,7 +260,7 @@ def two_gpus() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_gpus")
 def test_ray_has_room_for_as_many_shares_as_were_planned() -> None:
-    there = machine()
+    there = machine("cuda")
     for count in (3, 7, 13):  # in Ray's steps of a ten-thousandth no whole number is one GPU
         slots = plan_slots(AUTO, there, "cuda", 100, per_gpu=count)
         assert slots.concurrency == 2 * count

@@ -97,3 +97,48 @@ def test_memory_is_planned_for_where_it_bounds() -> None:
     on_cpu = plan_slots(Resources(), SERVER, "cpu", 20, weights_bytes=GIB)
     assert on_cpu.memory == 6 * GIB
     assert plan_slots(Resources(), GPU_BOX, "cuda", 20, weights_bytes=GIB).memory == 0
+
+
+def test_where_nodes_may_join_the_count_that_was_asked_for_bounds_alone() -> None:
+    one_worker = Room(cpus=8, gpus=1, memory=GIB, trainings=4, is_open=True)
+    whole = Slots(4, 8, 1.0)
+    assert one_worker.fits(whole, [whole], [whole] * 2)  # two wait for machines to come
+    assert not one_worker.fits(whole, [whole], [whole] * 3)
+    assert one_worker.most == 4
+    as_many_as_fit = Room(cpus=8, gpus=1, memory=GIB, is_open=True)
+    assert not as_many_as_fit.fits(whole, [whole])
+    assert as_many_as_fit.most > 1_000  # at once, if so many nodes join
+
+
+def test_trainings_with_and_without_a_gpu_share_what_both_want() -> None:
+    box = Room(cpus=16, gpus=2, memory=10 * GIB)
+    on_gpu, on_cpu = Slots(2, 6, 1.0), Slots(16, 1, 0.0, memory=2 * GIB)
+    assert box.fits(on_cpu, [on_gpu] * 2 + [on_cpu] * 3)
+    assert not box.fits(on_cpu, [on_gpu] * 2 + [on_cpu] * 4)  # no core is left
+    assert not box.fits(on_gpu, [on_gpu] + [on_cpu] * 5)
+    assert not box.fits(on_cpu, [on_cpu] * 5)  # memory
+    assert not box.fits(on_gpu, [on_gpu] * 2)
+    full = Room(cpus=16, gpus=1, memory=2 * GIB)
+    assert full.fits(on_gpu, [on_cpu])  # its memory is the card's
+
+
+def test_what_waits_for_a_gpu_keeps_no_core_from_the_others() -> None:
+    three_nodes = Room(cpus=72, gpus=2, memory=10 * GIB, nodes=3)
+    whole, half, on_cpu = Slots(2, 16, 1.0), Slots(4, 8, 0.5), Slots(40, 1, 0.0)
+    assert three_nodes.fits(on_cpu, [whole] * 2, [whole])  # no card is free
+    assert not three_nodes.fits(on_cpu, [whole], [whole])  # one is: it waits for its cores
+    assert not three_nodes.fits(half, [whole], [whole])
+    assert three_nodes.fits(whole, [half], [half])
+    one_left = Room(cpus=8, gpus=0, memory=10 * GIB, is_open=True)  # its only GPU node is lost
+    assert one_left.fits(on_cpu, [on_cpu] * 7, [whole])
+    assert not one_left.fits(on_cpu, [on_cpu] * 8, [whole])
+    assert not one_left.fits(whole, [], [whole])
+    assert one_left.fits(on_cpu, [Slots(2, 2, 1.0)])  # of which Ray has not said so yet
+
+
+def test_half_a_card_does_not_overtake_what_waits_for_a_whole_one() -> None:
+    half, whole = Slots(4, 1, 0.5), Slots(2, 1, 1.0)
+    two_cards = Room(cpus=16, gpus=2, memory=0)
+    assert two_cards.fits(whole, [half] * 2)  # which may be on different cards
+    assert not two_cards.fits(half, [half], [whole])
+    assert Room(cpus=16, gpus=1, memory=0).fits(half, [half])

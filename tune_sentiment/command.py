@@ -18,7 +18,6 @@ from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.objects import StorageError
 from tune_sentiment.outlook import announce, describe_counts, shared_texts
-from tune_sentiment.places import place_of
 from tune_sentiment.progress import say
 from tune_sentiment.splits import Split
 from tune_sentiment.study import Study
@@ -50,6 +49,7 @@ def search(
         StartError: If nothing can run, or the disk takes no more; the first failure if all failed.
     """
     from tune_sentiment import confirm, preflight, tuner
+    from tune_sentiment.machines import unused_gpus
     from tune_sentiment.nodes import NodeCheck
     from tune_sentiment.session import ray_session
     from tune_sentiment.sharing import Sharing
@@ -68,15 +68,17 @@ def search(
                 held.enter_context(study_lock(folder.path))
                 able.append((study, folder))
         if not able:
-            failures.raise_first()
+            failures.raise_if_all(study.id for study in studies)
+            return failures
         say("starting Ray")
         held.enter_context(ray_session(resources))
-        is_mount = place_of(results) is None
-        nodes = NodeCheck(results if is_mount else None, say) if resources.is_cluster else None
+        nodes = NodeCheck(results, say) if resources.is_cluster else None
         if nodes is not None:
             held.callback(nodes.close)
             nodes.wait_for_first(any(study.device != "cpu" for study, _ in able))
             nodes.check()
+            if warning := unused_gpus([study for study, _ in able], resources):
+                say(warning)
             able = _with_weights(able)
         inputs = _inputs(able, failures)
         able = [(study, folder) for study, folder in able if study.id not in failures]
@@ -99,8 +101,7 @@ def search(
                 {name: sharing.of(study) for study, _ in able if (name := study.id) in forecasts},
                 (lambda: None) if nodes is None else nodes.look,
             )
-    if all(study.id in failures for study, _ in todo):
-        failures.raise_first()
+    failures.raise_if_all(study.id for study in studies)
     return failures
 
 

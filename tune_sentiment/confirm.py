@@ -22,10 +22,11 @@ from tune_sentiment.confirm_plan import (
 from tune_sentiment.data import load_test
 from tune_sentiment.durable import fetched, names_in
 from tune_sentiment.ledger import WINNER_FILE, StudyFolder
+from tune_sentiment.machines import whole_node
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
-from tune_sentiment.session import SharedInputs, remotely, whole_node
+from tune_sentiment.session import SharedInputs, remotely
 from tune_sentiment.splits import check_unchanged
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import TrialSetup
@@ -134,6 +135,6 @@ def _export(
     used = replace(trial_setup(study, where, folder), device=study.source.device)
     tokens = inputs.validation.tokens
     cost = ray.get(remotely(inference.inference_cost, where, used, proposal, tensors, tokens))
-    folder.write_confirmation({**record, **cost})
+    folder.write_confirmation({**record, **cost})  # which makes sure of a lease, as export cannot
     ray.get(remotely(export, slots, setup, proposal, tensors, folder.winner.resolve()))
     fetched(folder.winner / WINNER_FILE, again=True)  # it may have been made on another machine

@@ -7,16 +7,17 @@ gets the rest of the seeds.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_sentiment.durable import fetched, read_json
+from tune_sentiment.durable import names_in, read_json
 from tune_sentiment.ledger import WINNER_FILE, StudyFolder
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import best_trial
 from tune_sentiment.selection import (
-    SCREENED,
     SCREENING_SEEDS,
     candidates,
+    confirmation_runs,
     confirmed,
     fresh_seeds,
+    seeds_of,
 )
 from tune_sentiment.study import Study
 from tune_sentiment.workload import missing_trials
@@ -37,18 +38,13 @@ def proposals(study: Study, trial: Mapping[str, Any]) -> list[Proposal]:
             seed=seed,
             evaluations=trial["best_evaluation"],
         )
-        for seed in fresh_seeds(study.config.seed, _seeds(study))
+        for seed in fresh_seeds(study.config.seed, seeds_of(study))
     ]
-
-
-def _seeds(study: Study) -> int:
-    asked = study.config.confirm_seeds
-    return asked if study.method.is_neural else min(1, asked)
 
 
 def _tops(study: Study, folder: StudyFolder) -> list[Any]:
     """The trials among which the winner is; none with ``confirm_seeds`` 0."""
-    seeds = _seeds(study)
+    seeds = seeds_of(study)
     if not seeds:
         return []
     return candidates(folder.trials(), study.config.metric, study.metric.mode, seeds)
@@ -107,10 +103,9 @@ def _decided(folder: StudyFolder, tops: Sequence[Mapping[str, Any]]) -> Any:
 
 def missing_confirmations(study: Study, folder: StudyFolder) -> int:
     """Confirmation runs still to come, counted before the winner is known, too."""
-    known, seeds = known_runs(folder), _seeds(study)
+    known, seeds = known_runs(folder), seeds_of(study)
     if missing_trials(study, folder) and seeds:
-        screened = SCREENED * SCREENING_SEEDS if seeds >= SCREENING_SEEDS else 1
-        return screened + max(0, seeds - SCREENING_SEEDS)
+        return confirmation_runs(study)
     if runs := winner_runs(study, folder):
         return sum(run.key not in known or is_unscored(known[run.key]) for run in runs)
     untrained = sum(run.key not in known for run in screening(study, folder))
@@ -139,7 +134,8 @@ def is_lost(record: Mapping[str, Any] | None, folder: StudyFolder) -> bool:
     """Whether what a run trained is needed and gone: it did not look like the winner's then."""
     if record is None or not is_unscored(record):
         return False
-    return not fetched(folder.tensors_file(record["key"]))
+    tensors = folder.tensors_file(record["key"])
+    return tensors.name not in names_in(tensors.parent)
 
 
 def best_run(study: Study, folder: StudyFolder, wanted: Sequence[Proposal]) -> Any:

@@ -1,4 +1,4 @@
-"""What a study will cost on this machine, from a short calibration before it starts."""
+"""What a study will cost where it runs, from a short calibration before it starts."""
 
 import math
 import time
@@ -7,6 +7,7 @@ from typing import Any
 
 from tune_sentiment.errors import require
 from tune_sentiment.progress import duration
+from tune_sentiment.provenance import cores, gpus
 
 CALIBRATION_STEPS = 20
 CALIBRATION_SECONDS = 10.0  # a slow machine is told apart after fewer steps
@@ -24,6 +25,26 @@ class Calibration:
 
     train: float
     evaluate: float
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What all trainings together run on.
+
+    Args:
+        name: What it is called.
+        cores: CPU cores.
+        cards: GPUs.
+    """
+
+    name: str
+    cores: int
+    cards: float
+
+    @classmethod
+    def here(cls) -> "Hardware":
+        """What this machine has."""
+        return cls("this machine", cores(), gpus())
 
 
 def check_price(price_per_hour: float | None) -> None:
@@ -90,10 +111,10 @@ def forecast_seconds(
     return float(training * (rounds + confirming))
 
 
-def cost_line(study: Any, seconds: float, cores: int) -> str:
+def cost_line(study: Any, seconds: float, there: Hardware) -> str:
     """The forecast as one line, with shorter ways where it is long."""
-    where = "1 GPU" if study.source.device != "cpu" else f"{cores} CPU"
-    line = f"about {duration(seconds)} on this machine ({where}) if no trial is stopped early"
+    what = f"{there.cores} CPU" if study.source.device == "cpu" else f"{there.cards:g} GPU"
+    line = f"about {duration(seconds)} on {there.name} ({what}) if no trial is stopped early"
     if seconds < LONG_SECONDS:
         return line
     config = study.config

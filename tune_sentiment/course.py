@@ -8,6 +8,7 @@ from typing import Any
 
 from tune_sentiment.config import Resources
 from tune_sentiment.confirm_plan import decide, is_lost, known_runs, screening, winner_runs
+from tune_sentiment.errors import StartError
 from tune_sentiment.forecast import Forecast
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import Progress, say
@@ -55,6 +56,7 @@ class Course:
         self.label = label or study.config.method
         self.resources, self.supervisor, self.per_gpu = resources, supervisor, per_gpu
         self.stage: Stage | None = None
+        self.slots: Slots | None = None  # what a training of the last stage got
         self.is_search_over = False
         self.tries: Counter[str] = Counter()  # of each confirmation run
         self.deadline: float | None = None
@@ -198,8 +200,16 @@ class Course:
         )
 
     def _slots(self, trainings: int, is_alone: bool) -> Slots:
-        slots = slots_for(self.study, self.resources, trainings, self.per_gpu)
-        return replace(slots, concurrency=1) if is_alone else slots
+        """What each training gets; where nodes were lost that can hold it, what it got before.
+
+        It waits for others to come: that its nodes are gone is not the study's failure.
+        """
+        try:
+            self.slots = slots_for(self.study, self.resources, trainings, self.per_gpu)
+        except StartError:
+            if self.slots is None or not self.resources.is_cluster:
+                raise
+        return replace(self.slots, concurrency=1) if is_alone else self.slots
 
     def _progress(
         self,

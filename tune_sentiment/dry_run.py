@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_sentiment.config import Resources
-from tune_sentiment.cost import calibrate
+from tune_sentiment.cost import Hardware, calibrate
 from tune_sentiment.data import load_train_val
 from tune_sentiment.failures import reading
 from tune_sentiment.footprint import Card, cards_here
@@ -14,7 +14,7 @@ from tune_sentiment.forecast import Forecast, forecast, lines, total
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.outlook import describe_counts, still_to_run, time_line, typical_params
 from tune_sentiment.places import address_of
-from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.provenance import gpus
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
 
@@ -26,7 +26,7 @@ def describe(
     price_per_hour: float | None = None,
 ) -> str:
     """What the command would do: studies, their ids, what is done, and forecasts."""
-    blocks, made = [], []
+    blocks, made, here = [], [], Hardware.here()
     tokens: dict[str, Any] = {}
     for study in studies:
         folder = StudyFolder(results / study.id)
@@ -54,7 +54,7 @@ def describe(
         text += [f"  sharing      {shares}"] * bool(shares)
         text += [f"  {name:<12} {shown}" for name, shown in lines(expected)]
         blocks.append("\n".join(text))
-    return "\n\n".join([*blocks, *(["\n".join(total(made, cores()))] if len(made) > 1 else [])])
+    return "\n\n".join([*blocks, *(["\n".join(total(made, here))] if len(made) > 1 else [])])
 
 
 def _dry_forecast(
@@ -71,9 +71,10 @@ def _dry_forecast(
 
     trials, confirmations = still_to_run(study, folder)
     measured, time, shares = None, "", None
-    if resources.is_cluster and resources.gpus_per_trial and not gpus():  # only its nodes have some
-        share = 0.0 if study.device == "cpu" else resources.gpus_per_trial
-        slots = Slots(1, resources.cpus_per_trial or 1, share)
+    on_gpu = study.device != "cpu"
+    if resources.is_cluster and (on_gpu or resources.gpus_per_trial) and not gpus():  # its nodes do
+        share = (resources.gpus_per_trial or 1.0) if on_gpu else 0.0
+        slots = Slots(resources.concurrency or 1, resources.cpus_per_trial or 1, share)
         time = "none from here: this machine has no GPU to measure with" if share else ""
     else:
         read = partial(_tokens, known=tokens)
@@ -83,12 +84,11 @@ def _dry_forecast(
     if not time and not study.method.reads_features:
         setup, params = trial_setup(study, slots), typical_params(study)
         measured = calibrate(setup, params, study.config.seed, _tokens(study, tokens)[0])
-        time = time_line(study, measured, trials, confirmations, slots)
+        time = time_line(study, measured, trials, confirmations, slots, Hardware.here())
     expected = forecast(
         study,
         measured,
         slots,
-        resources,
         done=study.num_trials - trials,
         confirmations=confirmations,
         price_per_hour=price_per_hour,

@@ -6,7 +6,7 @@ A full disk, or an object store that is gone, is no study's own failure: it ends
 import errno
 import os
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,12 +62,14 @@ class Failures:
             return f"{study_id}: {reason(self.errors[study_id])}"
         return f"{study_id} ended without a winner; see its trials/"
 
-    def raise_first(self) -> None:
-        """End the command with the first failure, as if its study had been the only one.
+    def raise_if_all(self, study_ids: Iterable[str]) -> None:
+        """End a command whose studies have all failed with the first failure.
 
         Raises:
             TuneSentimentError: That failure, or its words where it is none of ours.
         """
+        if not all(study_id in self.errors for study_id in study_ids):
+            return
         first = next(iter(self.errors.values()))
         if isinstance(first, TuneSentimentError):
             raise first

@@ -14,11 +14,10 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from tune_sentiment.config import Resources
-from tune_sentiment.cost import Calibration
+from tune_sentiment.cost import Calibration, Hardware
 from tune_sentiment.preflight import checkpoint_bytes, run_bytes, winner_bytes
 from tune_sentiment.progress import duration
-from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
+from tune_sentiment.selection import confirmation_runs
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
 
@@ -120,7 +119,6 @@ def forecast(
     study: Study,
     measured: Calibration | None,
     slots: Slots,
-    resources: Resources,
     *,
     done: int = 0,
     confirmations: int | None = None,
@@ -132,7 +130,6 @@ def forecast(
         study: What is searched.
         measured: Seconds per sentence; ``None`` where none were measured.
         slots: What each training gets.
-        resources: What was asked for.
         done: Trials that have ended before.
         confirmations: Runs still to come; all that the study asks for if not given.
         price_per_hour: Of a device.
@@ -143,13 +140,13 @@ def forecast(
     searching = expected_evaluations(done + trials, planned, settings, done)
     expected = searching + runs * planned
     devices = slots.gpus or float(slots.cpus)
-    calibrated_on = max(1.0, slots.gpus) if slots.gpus else devices  # a share, with nothing beside
+    calibrated_on = slots.unshared.gpus or devices
     seconds = None
     if measured is not None:
         each = study.num_train * measured.train / study.plan["evaluations_per_epoch"]
         each += study.source.splits["validation"].rows * measured.evaluate
         minutes = study.config.time_budget_minutes
-        budget = math.inf if minutes is None else 60 * minutes * slots.concurrency
+        budget = math.inf if minutes is None else 60 * minutes * slots.in_turn
         seconds = (min(searching * each, budget) + runs * planned * each) * calibrated_on
     kept = kept_bytes(study, runs) + trials * RECORD_BYTES + round(expected) * LINE_BYTES
     return Forecast(
@@ -162,17 +159,9 @@ def forecast(
         device_seconds=seconds,
         kept_bytes=kept,
         run_bytes=run_bytes(study),
-        checkpoint_bytes=checkpoint_bytes(study, resources),
+        checkpoint_bytes=checkpoint_bytes(study, slots.concurrency),
         price_per_hour=price_per_hour,
     )
-
-
-def confirmation_runs(study: Study) -> int:
-    """The most confirmation runs that a study asks for: screening, and the winner's other seeds."""
-    seeds = study.config.confirm_seeds
-    if not study.method.is_neural or seeds < SCREENING_SEEDS:
-        return min(seeds, 1)
-    return SCREENED * SCREENING_SEEDS + seeds - SCREENING_SEEDS
 
 
 def kept_bytes(study: Study, runs: int) -> int:
@@ -215,12 +204,12 @@ def _storage(made: Sequence[Forecast]) -> str:
     return f"{kept / 1e6:,.0f} MB kept, at most {passing / 1e6:,.0f} MB more on the way"
 
 
-def total(made: Iterable[Forecast], cores: int) -> list[str]:
+def total(made: Iterable[Forecast], there: Hardware) -> list[str]:
     """What all studies of a command take together, line by line.
 
     Args:
         made: Their forecasts.
-        cores: Of this machine.
+        there: Where they run.
     """
     found = list(made)
     known = [each for each in found if each.device_seconds is not None]
@@ -230,7 +219,9 @@ def total(made: Iterable[Forecast], cores: int) -> list[str]:
     }
     parts = [device_time(seconds, device) for device, seconds in by_device.items()]
     if seconds := by_device.get("cpu"):
-        parts.append(f"about {duration(seconds / cores)} of this machine's {cores} cores")
+        parts.append(
+            f"about {duration(seconds / there.cores)} of {there.name}'s {there.cores} cores"
+        )
     spent = ", ".join(parts)
     without = len(found) - len(known)
     some = f"; {without} without a calibration" if without else ""

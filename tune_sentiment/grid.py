@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class Pair:
     """A dataset with a model, as the user wrote them, and what was found.
 
     Args:
@@ -35,10 +35,10 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What is searched at each place.
+    """What is searched on each pair.
 
     Args:
-        places: Datasets with models.
+        pairs: Datasets with models.
         asked: The part of a ``StudyConfig`` that all studies share.
         methods: What is searched.
         spaces: Every method's space.
@@ -46,7 +46,7 @@ class Grid:
         with_baseline: Says which comparisons have a complete baseline in their ledgers.
     """
 
-    places: Sequence[Place]
+    pairs: Sequence[Pair]
     asked: Mapping[str, Any]
     methods: Sequence[str]
     spaces: "Mapping[str, SearchSpace]"
@@ -63,34 +63,34 @@ class Grid:
         Beside others of a grid, cores are shared out among the trials of all.
 
         Raises:
-            UsageError: If a value is refused; every place where one is is named.
+            UsageError: If a value is refused; every pair where one is is named.
         """
-        return self._at_each(self._studies_at)
+        return self._of_each(self._studies_of)
 
     def preset_studies(self, preset: "Preset") -> list[Study]:
-        """A preset's experiments at each place.
+        """A preset's experiments at each pair.
 
         Raises:
             UsageError: If they cannot be run there.
         """
-        num_trials = preset.num_trials * len(self.places)
+        num_trials = preset.num_trials * len(self.pairs)
 
-        def studies_at(place: Place) -> list[Study]:
-            configs = [self._config(place, **listed.plan) for listed in preset.experiments]
+        def studies_of(pair: Pair) -> list[Study]:
+            configs = [self._config(pair, **listed.plan) for listed in preset.experiments]
             return [
-                resolve(config, listed.space, place.source, beside=num_trials - config.trials)
+                resolve(config, listed.space, pair.source, beside=num_trials - config.trials)
                 for config, listed in zip(configs, preset.experiments, strict=True)
             ]
 
-        return self._at_each(studies_at)
+        return self._of_each(studies_of)
 
-    def _studies_at(self, place: Place) -> list[Study]:
-        count = len(self.places) * len(self.methods)
-        beside = self.asked["trials"] * (count - 1) if len(self.places) > 1 else 0
+    def _studies_of(self, pair: Pair) -> list[Study]:
+        count = len(self.pairs) * len(self.methods)
+        beside = self.asked["trials"] * (count - 1) if len(self.pairs) > 1 else 0
 
         def study(method: str, **more: Any) -> Study:
-            config = self._config(place, method=method, **more)
-            return resolve(config, self.spaces[method], place.source, beside=beside)
+            config = self._config(pair, method=method, **more)
+            return resolve(config, self.spaces[method], pair.source, beside=beside)
 
         found = [study(method, fixed=self.fixed[method]) for method in self.methods]
         if BASELINE in self.methods or metric_named(self.asked["metric"]).needs_probabilities:
@@ -98,16 +98,16 @@ class Grid:
         baseline = study(BASELINE)
         return found if baseline.comparison in self._done else [baseline, *found]
 
-    def _config(self, place: Place, **more: Any) -> StudyConfig:
-        return StudyConfig(**{**self.asked, "dataset": place.dataset, "model": place.model, **more})
+    def _config(self, pair: Pair, **more: Any) -> StudyConfig:
+        return StudyConfig(**{**self.asked, "dataset": pair.dataset, "model": pair.model, **more})
 
-    def _at_each(self, studies_at: Callable[[Place], list[Study]]) -> list[Study]:
-        def named(place: Place) -> list[Study]:
+    def _of_each(self, studies_of: Callable[[Pair], list[Study]]) -> list[Study]:
+        def named(pair: Pair) -> list[Study]:
             try:
-                return studies_at(place)
+                return studies_of(pair)
             except UsageError as error:
-                if len(self.places) == 1:
+                if len(self.pairs) == 1:
                     raise
-                raise UsageError(f"{place.dataset} with {place.model}: {error}") from error
+                raise UsageError(f"{pair.dataset} with {pair.model}: {error}") from error
 
-        return [study for found in collected(named, self.places) for study in found]
+        return [study for found in collected(named, self.pairs) for study in found]

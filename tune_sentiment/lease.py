@@ -40,8 +40,8 @@ def leased(copy: WorkingCopy, folder: Path) -> Generator[None, None, None]:
     The study's ledger is brought down once it is held: it may have grown since the command looked.
 
     Raises:
-        StartError: If another command holds it; says which, and until when.
-        StorageError: From a write of the body, once the lease was lost.
+        StartError: If another command holds it; says which, and until when. Also from each write of
+            the body once another has taken it over: that is this study's own end, not the store's.
     """
     lease = Lease(copy.objects, folder.relative_to(copy.root).as_posix())
     lease.take()
@@ -52,7 +52,7 @@ def leased(copy: WorkingCopy, folder: Path) -> Generator[None, None, None]:
     try:
         copy.bring_ledgers(folder)
         yield
-    except StorageError:  # the store is gone or the lease is: it runs out by itself
+    except StorageError:  # the store is gone: the lease runs out by itself
         ended.set()
         raise
     except BaseException:
@@ -127,13 +127,14 @@ class Lease:
         """Refuse to go on unless the lease is held for long enough to write something.
 
         Raises:
-            StorageError: If it is lost, or cannot be renewed.
+            StartError: If it is lost.
+            StorageError: If it cannot be renewed.
         """
         with self.turn:
             if self.loss is None and _clock() > self.renewed_at + self.seconds / 2:
                 self._renew()
             if self.loss is not None:
-                raise StorageError(self.loss)
+                raise StartError(self.loss)
 
     def beat(self, ended: Event) -> None:
         """Renew it every third of its length until ``ended``, or until it is lost."""
@@ -163,8 +164,8 @@ class Lease:
                 return
         by = f"taken over by {about['holder']}" if about else "deleted"
         self.loss = (
-            f"the lease of study {self.study} was {by}; this command writes no more. "
-            "Everything that ended before is kept"
+            f"the lease of study {self.study} was {by}; this command writes no more "
+            "there. Everything that ended before is kept"
         )
 
     def _write(self, version: Version | None, *, is_free: bool = False) -> bool:

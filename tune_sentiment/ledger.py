@@ -97,10 +97,12 @@ class StudyFolder:
         return read_json(path) if path.exists() else None
 
     def write_forecast(self, made: Mapping[str, Any]) -> None:
-        """Write a forecast; one of as many trials stays as it was made first."""
-        before = self.forecast
+        """Write a forecast; one of as many trials stays as it was made first, but for its price."""
+        before, price = self.forecast, made["price_per_hour"]
         if before is None or before["trials"] != made["trials"]:
             write_json(self.path / FORECAST, made)
+        elif price is not None and before["price_per_hour"] != price:
+            write_json(self.path / FORECAST, {**before, "price_per_hour": price})
 
     @property
     def comparison(self) -> str | None:

@@ -7,8 +7,10 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tune_sentiment.objects import StorageError
 from tune_sentiment.recorder import escaping
 from tune_sentiment.relay import Relay
+from tune_sentiment.reports import STORE_AWAY
 from tune_sentiment.trainable import STUDY
 
 LOOK_SECONDS = 1.0  # between two looks at the cluster's nodes
@@ -39,7 +41,17 @@ class StageScheduler(FIFOScheduler):
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Go on or stop."""
+        """Go on or stop.
+
+        Ray Tune asks here first: what ends the command reaches no searcher and no ledger, and the
+        trial stays open.
+
+        Raises:
+            Escape: If the trial could not go on for want of the object store.
+        """
+        if result.get("status") == STORE_AWAY:
+            with escaping():
+                raise StorageError(result["details/error"])
         if self.relay.is_pausing or trial.config[STUDY] in self.relay.failures:
             return str(TrialScheduler.STOP)
         return str(self._of(trial).on_trial_result(tune_controller, trial, result))
@@ -100,6 +112,7 @@ class StageListeners(Callback):
             self.looked = time.monotonic()
             with escaping():
                 self.look_at_nodes()
+            self.relay.look()
         self.relay.settle()
         for trial_id in list(self.relay.running):
             trial = self.relay.trials.get(trial_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tune_sentiment.errors import StartError
 from tune_sentiment.lease import leased
+from tune_sentiment.objects import StorageError
 from tune_sentiment.places import copy_of
 from tune_sentiment.provenance import host, now
 
@@ -63,3 +64,21 @@ def study_lock(folder: Path) -> Generator[None, None, None]:
             if [path.name for path in folder.iterdir()] == [".lock"]:  # nothing came of it
                 (folder / ".lock").unlink()
                 folder.rmdir()
+
+
+@contextmanager
+def lock_if_free(folder: Path) -> Generator[bool, None, None]:
+    """Hold a study's lock if nobody has it; whether it is held.
+
+    Raises:
+        StorageError: If the object store does not say who has it.
+    """
+    with ExitStack() as stack:
+        is_held = True
+        try:
+            stack.enter_context(study_lock(folder))
+        except StorageError:
+            raise
+        except StartError:
+            is_held = False
+        yield is_held

@@ -1,17 +1,17 @@
 """Nodes of a running cluster: joined with our code, and looked at before trainings run on them.
 
 A training may run on any of them, so each must have the packages that the command has, and must
-see the results folder, where checkpoints and confirmed classifiers go. What a training reads comes
-to it through Ray: code, inputs and weights.
+see the results folder or reach its object store, where checkpoints and confirmed classifiers go.
+What a training reads comes to it through Ray: code, inputs and weights.
 """
 
 import hashlib
 import os
 import secrets
-import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,22 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune_sentiment.durable import fetched, remove, remove_folder, write_text
 from tune_sentiment.environment import ENVIRONMENT
-from tune_sentiment.errors import StartError
-from tune_sentiment.provenance import host, versions
+from tune_sentiment.errors import StartError, TuneSentimentError
+from tune_sentiment.machines import training_nodes
+from tune_sentiment.objects import StorageError
+from tune_sentiment.places import copy_of, join, place_of
+from tune_sentiment.provenance import host, version_of, versions
+from tune_sentiment.uri import PACKAGE as STORE_PACKAGE
+from tune_sentiment.uri import SECONDS_VARIABLE
+from tune_sentiment.working_copy import Place
 
 PACKAGE = Path(__file__).resolve().parent
 REACHED_SECONDS = 5.0
 FIRST_NODE_SECONDS = 600.0  # a cloud's machine may still be booting
 LOOKED_SECONDS = 120.0  # a node's first worker must be given our code
-TRAVELLING = (*ENVIRONMENT, "HF_HUB_OFFLINE")  # no secret is among them
+TRAVELLING = (*ENVIRONMENT, "HF_HUB_OFFLINE", SECONDS_VARIABLE)  # no secret is among them
 
 
 def runtime_env() -> dict[str, Any]:
@@ -64,24 +71,38 @@ def code_fingerprint() -> str:
     return content.hexdigest()
 
 
-def look_around(marks: Path | None, content: str, node: str) -> dict[str, str]:
+def needed(place: Place | None) -> str:
+    """The versions that nodes must share; the store's library is among them where there is one."""
+    return versions() + (f" {version_of(STORE_PACKAGE)}" if place else "")
+
+
+def look_around(marks: Path, place: Place | None, content: str, node: str) -> dict[str, str]:
     """What a node has and sees; runs there.
 
     Args:
-        marks: Folder of the command in its results folder; ``None`` where those are in a store.
+        marks: Folder of the command in its results folder.
+        place: The object store that those are in; ``None`` for a plain folder.
         content: What the command has written there.
         node: Names the answer.
     """
-    found = {"host": host(), "versions": versions(), "code": code_fingerprint()}
+    found = {"host": host(), "versions": needed(place), "code": code_fingerprint()}
     found["place"] = str(PACKAGE)
-    if marks is None:
-        return found
     try:
-        if (marks / "asked").read_text() != content:
+        join(place)
+        if copy := copy_of(marks):
+            copy.objects.below(marks.name, is_first=True)  # a wrong address is to be told soon
+        if not fetched(marks / "asked", again=True):
+            return {**found, "trouble": "what this command wrote there is not seen"}
+        if (marks / "asked").read_text(encoding="utf-8") != content:
             return {**found, "trouble": "another folder is there"}
-        (marks / node).write_text(content)
+        write_text(marks / f"{node}-tried", content)
+        remove(marks / f"{node}-tried")
+        write_text(marks / node, content)
     except OSError as error:
-        return {**found, "trouble": error.strerror or str(error)}
+        why = error.strerror or str(error)
+        return {**found, "trouble": f"{why}: {error.filename}" if error.filename else why}
+    except (TuneSentimentError, ImportError) as error:
+        return {**found, "trouble": str(error)}
     return found
 
 
@@ -89,15 +110,16 @@ class NodeCheck:
     """Looks at each node that can run a training, once.
 
     Args:
-        results: Every node must see it; ``None`` where results are in an object store.
+        results: Every node must see it, or reach the object store that it is a copy of.
         say: Tells the user.
     """
 
-    def __init__(self, results: Path | None, say: Callable[[str], None]) -> None:
-        self.results, self.say = results and results.resolve(), say
+    def __init__(self, results: Path, say: Callable[[str], None]) -> None:
+        self.results, self.say = results.resolve(), say
+        self.place = place_of(self.results)
         self.known: set[str] = set()
         self.asked: dict[Any, dict[str, Any]] = {}  # nodes by the reference to their answers
-        self.marks = self.results and self.results / f".nodes-{secrets.token_hex(8)}.tmp"
+        self.marks = self.results / f".nodes-{secrets.token_hex(8)}.tmp"
         self.content = secrets.token_hex(16)
 
     def wait_for_first(self, needs_gpu: bool) -> None:
@@ -108,7 +130,7 @@ class NodeCheck:
         """
         what = "GPU" if needs_gpu else "CPU"
         began, told = time.monotonic(), False
-        while not any(node["Resources"].get(what, 0) for node in _workers()):
+        while not any(node["Resources"].get(what, 0) for node in training_nodes()):
             if time.monotonic() - began > FIRST_NODE_SECONDS:
                 raise StartError(f"the cluster has no node with a {what}")
             if not told:
@@ -137,21 +159,21 @@ class NodeCheck:
 
     def close(self) -> None:
         """Take away what nodes were asked with."""
-        if self.marks is not None:
-            shutil.rmtree(self.marks, ignore_errors=True)
+        if self.marks.exists():
+            with suppress(StorageError):
+                remove_folder(self.marks)
 
     def _ask(self) -> None:
-        new = [node for node in _workers() if node["NodeID"] not in self.known]
+        new = [node for node in training_nodes() if node["NodeID"] not in self.known]
         if not new:
             return
-        if self.marks is not None:
-            self.marks.mkdir(exist_ok=True)
-            (self.marks / "asked").write_text(self.content)
+        write_text(self.marks / "asked", self.content)
         for node in new:
             self.known.add(node["NodeID"])
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ask = ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(look_around)
-            self.asked[ask.remote(self.marks, self.content, node["NodeID"])] = node
+            answer = ask.remote(self.marks, self.place, self.content, node["NodeID"])
+            self.asked[answer] = node
 
     def _hear(self, answers: list[Any]) -> None:
         try:
@@ -169,15 +191,15 @@ class NodeCheck:
         except GetTimeoutError:
             return f"{name} has not answered for {LOOKED_SECONDS:.0f} s"
         except RayError as error:
-            if node["NodeID"] not in {other["NodeID"] for other in _workers()}:
+            if node["NodeID"] not in {other["NodeID"] for other in training_nodes()}:
                 return None  # it is gone again
             return f"{name} cannot run our code: {str(error).strip().splitlines()[-1]}"
-        has_answered = self.marks is None or (self.marks / node["NodeID"]).exists()
+        has_answered = fetched(self.marks / node["NodeID"])
         return trouble_with(f"{name} ({found['host']})", found, self.results, has_answered)
 
 
 def trouble_with(
-    name: str, found: Mapping[str, str], results: Path | None, has_answered: bool
+    name: str, found: Mapping[str, str], results: Path, has_answered: bool
 ) -> str | None:
     """Why a node cannot run our trainings; ``None`` where it can.
 
@@ -187,8 +209,9 @@ def trouble_with(
         results: The results folder.
         has_answered: Whether what the node has written is seen here.
     """
-    if other := set(found["versions"].split()) - set(versions().split()):
-        return f"{name} has {' '.join(sorted(other))}, this machine {versions()}"
+    place = place_of(results)
+    if other := set(found["versions"].split()) - set(needed(place).split()):
+        return f"{name} has {' '.join(sorted(other))}, this machine {needed(place)}"
     if found["code"] != code_fingerprint():
         return f"{name} has other code of ours in {found['place']}; remove it there"
     trouble = found.get("trouble")
@@ -196,12 +219,12 @@ def trouble_with(
         trouble = "what it writes there is not seen here"
     if trouble is None:
         return None
+    if place is not None:
+        return (
+            f"{name} cannot work in {place.uri}: {trouble}. It needs credentials in its own "
+            f"environment, and a folder {place.root} that it may write"
+        )
     return (
         f"{name} does not share the results folder {results}: {trouble}. With --results name a "
         "folder that all nodes mount"
     )
-
-
-def _workers() -> list[dict[str, Any]]:
-    """The nodes that take trainings."""
-    return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]

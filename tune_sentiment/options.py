@@ -35,10 +35,10 @@ DATASET_HELP = (
 AUTO = "auto"
 
 
-def gpus(text: str) -> float | None:
-    """What a person wrote for the GPUs of a trial; ``None`` for ``auto``."""
+def gpus(text: str) -> float | str:
+    """What a person wrote for the GPUs of a trial."""
     try:
-        return None if text == AUTO else float(text)
+        return AUTO if text == AUTO else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"a number or {AUTO}, got '{text}'") from None
 

@@ -11,12 +11,11 @@ import ray
 from ray.exceptions import RayError
 
 from tune_sentiment.config import Resources
-from tune_sentiment.cost import Calibration, calibrate, cost_line, forecast_seconds
+from tune_sentiment.cost import Calibration, Hardware, calibrate, cost_line, forecast_seconds
 from tune_sentiment.failures import Failures
 from tune_sentiment.forecast import Forecast, forecast, total
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.progress import say
-from tune_sentiment.provenance import cores
 from tune_sentiment.screen import FEW
 from tune_sentiment.slots import Slots
 from tune_sentiment.splits import PHRASE_WORDS
@@ -37,7 +36,7 @@ def announce(
 ) -> dict[str, Forecast]:
     """Say what is to run of each study and how long it takes; returns forecasts of the whole.
 
-    Studies are calibrated side by side, as they will train.
+    Studies are calibrated side by side, as they will train, but each on a whole GPU.
 
     Args:
         work: The studies and their ledgers.
@@ -47,6 +46,7 @@ def announce(
         failures: Takes studies whose inputs cannot be made.
         price_per_hour: Of a device.
     """
+    from tune_sentiment.machines import hardware
     from tune_sentiment.session import remotely
     from tune_sentiment.workload import slots_for, trial_setup
 
@@ -55,13 +55,14 @@ def announce(
         with failures.of(study.id):
             slots = slots_for(study, resources, study.side_by_side, sharing.of(study))
             if found := sharing.line(study, slots):
-                say(found)
+                say(f"{study.id}: {found}")
             if study.method.reads_features:
                 continue
-            setup, params = trial_setup(study, slots), typical_params(study)
+            alone = slots.unshared  # beside others it would measure them, too
+            setup, params = trial_setup(study, alone), typical_params(study)
             tokens = inputs[study.comparison].train.tokens
-            asked[study.id] = remotely(calibrate, slots, setup, params, study.config.seed, tokens)
-    made, rest = {}, []
+            asked[study.id] = remotely(calibrate, alone, setup, params, study.config.seed, tokens)
+    made, rest, there = {}, [], hardware(resources)
     for study, folder in work:
         if study.id in failures:
             continue
@@ -72,15 +73,13 @@ def announce(
                 measured, why = _calibrated(asked[study.id])
             trials, confirmations = still_to_run(study, folder)
             if measured is not None:
-                why = time_line(study, measured, trials, confirmations, slots)
+                why = time_line(study, measured, trials, confirmations, slots, there)
             say(f"{study.id}: {_rest(trials, folder)}, {why}")
-            of_this = partial(
-                forecast, study, measured, slots, resources, price_per_hour=price_per_hour
-            )
+            of_this = partial(forecast, study, measured, slots, price_per_hour=price_per_hour)
             made[study.id] = of_this()
             rest.append(of_this(done=study.num_trials - trials, confirmations=confirmations))
     if len(rest) > FEW:
-        for line in total(rest, cores()):
+        for line in total(rest, there):
             say(line)
     return made
 
@@ -109,14 +108,18 @@ def still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:
 
 
 def time_line(
-    study: Study, measured: Calibration, trials: int, confirmations: int, slots: Slots
+    study: Study,
+    measured: Calibration,
+    trials: int,
+    confirmations: int,
+    slots: Slots,
+    there: Hardware,
 ) -> str:
-    """How long what is still to run takes here, in a line."""
-    in_turn = max(1, slots.concurrency // slots.per_gpu)  # what shares a GPU may wait for it
+    """How long what is still to run takes there, in a line."""
     seconds = forecast_seconds(
-        study, measured, trials=trials, confirmations=confirmations, concurrency=in_turn
+        study, measured, trials=trials, confirmations=confirmations, concurrency=slots.in_turn
     )
-    return cost_line(study, seconds, cores())
+    return cost_line(study, seconds, there)
 
 
 def typical_params(study: Study) -> dict[str, Any]:

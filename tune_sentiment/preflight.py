@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tune_sentiment.config import LOCAL, Resources
+from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
 from tune_sentiment.provenance import cores, gpus
+from tune_sentiment.selection import confirmation_runs
 from tune_sentiment.slots import Machine, Slots, plan_slots
 from tune_sentiment.study import Study
 
@@ -28,7 +29,7 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
             be written or is too full.
     """
     for study in studies:
-        if resources.address == LOCAL:
+        if not resources.is_cluster:
             local_slots(study, resources, 1)
     needed = SPARE_BYTES + together_bytes(studies, resources)
     try:
@@ -48,32 +49,27 @@ def check(studies: Sequence[Study], resources: Resources, results: Path) -> None
 
 def together_bytes(studies: Sequence[Study], resources: Resources) -> int:
     """The most that studies take at a time: they share the slots, so checkpoints count once."""
-    checkpoints = max((checkpoint_bytes(study, resources) for study in studies), default=0)
-    return checkpoints + sum(run_bytes(study) + winner_bytes(study) for study in studies)
+    states = [checkpoint_bytes(study, _at_once(study, resources)) for study in studies]
+    return max(states, default=0) + sum(run_bytes(study) + winner_bytes(study) for study in studies)
 
 
-def needed_bytes(study: Study, resources: Resources) -> int:
-    """The most that a study's checkpoints, confirmation runs and winner take at a time."""
-    return checkpoint_bytes(study, resources) + run_bytes(study) + winner_bytes(study)
+def _at_once(study: Study, resources: Resources) -> int:
+    """Trainings at a time, as far as that is known before Ray runs: it alone knows a cluster."""
+    if resources.is_cluster:
+        return resources.concurrency or 1
+    return local_slots(study, resources, study.side_by_side).concurrency
 
 
-def checkpoint_bytes(study: Study, resources: Resources) -> int:
-    """The most that states of trainings under way take, if all slots are this study's."""
+def checkpoint_bytes(study: Study, running: int) -> int:
+    """The most that states of so many trainings under way take."""
     from tune_sentiment.checkpoint import KEPT
 
-    running = resources.concurrency or 1  # of a cluster only its own Ray knows the size
-    if resources.address == LOCAL:
-        running = local_slots(study, resources, study.side_by_side).concurrency
     return running * (KEPT + 1) * STATE_COPIES * BYTES_PER_PARAM * study.num_trainable_params
 
 
 def run_bytes(study: Study) -> int:
     """What confirmation runs trained, kept until the winner is exported."""
-    from tune_sentiment.selection import SCREENED, SCREENING_SEEDS
-
-    seeds = study.config.confirm_seeds
-    runs = seeds + (SCREENED - 1) * min(seeds, SCREENING_SEEDS)
-    return runs * BYTES_PER_PARAM * study.num_trainable_params
+    return confirmation_runs(study) * BYTES_PER_PARAM * study.num_trainable_params
 
 
 def winner_bytes(study: Study) -> int:

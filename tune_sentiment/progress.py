@@ -158,16 +158,17 @@ class Progress:
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Say that a training lost its worker and goes on in another one."""
-        number = trial.config["number"]
-        what = f"{self.label}: {self.noun} {number}"
-        self.say(f"{what} lost its worker and goes on from its last checkpoint")
+        self.say(f"{self._name(trial)} lost its worker and goes on from its last checkpoint")
 
     def on_trial_cut_off(self, trial: Any, **info: Any) -> None:
         """Say that a training lost its node, and goes on when the others have ended."""
-        self.say(f"{self.noun} {trial.config['number']} lost its node and goes on later")
+        self.say(f"{self._name(trial)} lost its node and goes on later")
         if row := self.rows.get(trial.config["key"]):
             row.status = "open"
             self._ended(row)
+
+    def _name(self, trial: Any) -> str:
+        return f"{self.label}: {self.noun} {trial.config['number']}"
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Show a training that failed."""

@@ -17,7 +17,15 @@ PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "peft", "sciki
 def versions() -> str:
     """Python and the packages that can change a result, as ``name=version`` words."""
     found = [f"python={platform.python_version()}"]
-    return " ".join(found + [f"{name}={metadata.version(name)}" for name in PACKAGES])
+    return " ".join(found + [version_of(name) for name in PACKAGES])
+
+
+def version_of(name: str) -> str:
+    """A package and its version as one word; ``none`` where it is not installed."""
+    try:
+        return f"{name}={metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return f"{name}=none"
 
 
 @cache

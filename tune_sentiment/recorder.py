@@ -10,6 +10,7 @@ from ray.tune import Callback
 from tune_sentiment.errors import Escape
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.records import LONGEST_ERROR, Training, TrialRecord
+from tune_sentiment.trainable import GPUS
 
 
 class Recorder(Callback):
@@ -80,7 +81,8 @@ class Recorder(Callback):
             training = self._training(trial)
             self.reported.add(training.proposal.key)
             self.running[training.proposal.key] = _process(result)  # after a loss, a new one
-            if training.note(result, self.sequence + 1):
+            got = {GPUS: trial.config.get(GPUS), **result["details"]}
+            if training.note({**result, "details": got}, self.sequence + 1):
                 self.sequence += 1
                 self.write_training(training)
 

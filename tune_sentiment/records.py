@@ -26,7 +26,8 @@ class TrialRecord:
 
     Metrics are those of the best evaluation. ``peak_memory_bytes`` is the process' resident size
     on a CPU and the tensors' on a GPU. ``features_seconds`` is what the frozen features behind a
-    trial took to compute, once. Seconds and rates cover the whole training.
+    trial took to compute, once. Seconds and rates cover the whole training. ``gpus`` is the share
+    of a GPU that it got last, or how many.
     """
 
     schema: int
@@ -63,6 +64,7 @@ class TrialRecord:
     host: str | None
     device: str | None
     num_threads: int | None
+    gpus: float | None
     precision: str | None
     micro_batch_size: int | None
     accumulation: int | None

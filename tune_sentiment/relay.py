@@ -22,6 +22,7 @@ from tune_sentiment.course import Course
 from tune_sentiment.errors import Escape
 from tune_sentiment.failures import Failures
 from tune_sentiment.lost_nodes import LostNodes
+from tune_sentiment.machines import room
 from tune_sentiment.metrics import Mode
 from tune_sentiment.progress import say
 from tune_sentiment.recorder import Recorder
@@ -39,7 +40,7 @@ class Relay(Searcher):
 
     Args:
         courses: The studies, in their order.
-        room: What their trainings share.
+        room: What their trainings share; looked at again as nodes join.
         mode: ``max`` or ``min``.
         screen: Shows each stage that begins.
         is_single: Whether the run ends with each study's present stage.
@@ -97,6 +98,11 @@ class Relay(Searcher):
                     return Searcher.FINISHED
         return None if must_wait else Searcher.FINISHED
 
+    def look(self) -> None:
+        """See what room there is, where nodes may have joined or been lost."""
+        if self.room.is_open:
+            self.room = room(self.courses[0].resources)
+
     def _note_end(self, course: Course) -> None:
         is_out = course.study.id in self.failures
         if course.study.id in self.over or (self.is_single and not is_out):
@@ -137,21 +143,21 @@ class Relay(Searcher):
     def _has_room(self, course: Course, stage: Stage) -> bool:
         """Whether a training of a stage can begin now.
 
-        A suspect runs with nothing beside it, and before all else. What is larger and waits for a
-        node is not overtaken: smaller ones would take each core as it becomes free.
+        A suspect runs with nothing beside it, and before all else. How many a stage was planned for
+        says nothing any more where nodes may have joined since.
         """
         mine = sum(each is course for each in self.running.values())
-        if mine >= stage.slots.concurrency:
+        if mine >= stage.slots.concurrency and not self.room.is_open:
             return False
         if any(self._is_suspect(each) for each in self.courses):
             return not self.running and self._is_suspect(course)
-        sizes = [self.stages[each.study.id].slots for each in self.running.values()]
-        if self.room.nodes > 1:
-            waiting = [t for t in self.trials.values() if t.status == "PENDING"]
-            sized = [(each.config[CPUS], each.config[GPUS]) for each in waiting]
-            if any(c > stage.slots.cpus or g > stage.slots.gpus for c, g in sized):
-                return False
-        return self.room.fits(stage.slots, sizes)
+        sizes = {name: self.stages[each.study.id].slots for name, each in self.running.items()}
+        waiting = {name for name, trial in self.trials.items() if trial.status == "PENDING"}
+        return self.room.fits(
+            stage.slots,
+            [size for name, size in sizes.items() if name not in waiting],
+            [size for name, size in sizes.items() if name in waiting],
+        )
 
     def _is_suspect(self, course: Course) -> bool:
         """Whether what a study runs next, or runs now, is to run alone."""

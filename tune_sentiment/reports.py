@@ -17,10 +17,13 @@ from tune_sentiment.durable import write_bytes
 from tune_sentiment.methods import METHODS
 from tune_sentiment.metrics import Mode, metric_named
 from tune_sentiment.objects import StorageError
+from tune_sentiment.places import join
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import device_name, host
 from tune_sentiment.records import LONGEST_ERROR
 from tune_sentiment.trial_setup import TrialSetup, build_state
+
+STORE_AWAY = "store away"  # of a report that ends the command: no training ends so, and no record
 
 
 class Objective:
@@ -85,6 +88,7 @@ def reports(
 
     One that a GPU has not enough memory for is tried once more with half as many texts at a time,
     from its last checkpoint if it has one. The accumulated gradients are those of the whole batch.
+    That the object store does not answer is no training's failure: the last report then says so.
 
     Args:
         setup: What the study's trials share.
@@ -94,18 +98,35 @@ def reports(
         keep: Where to leave what was trained, once it has finished.
         has_second_try: Whether a lack of memory has one; if not given, where the device is a GPU.
     """
-    from tune_sentiment.memory import is_out_of_memory, peak_memory_bytes, release_memory
-
     if has_second_try is None:
         has_second_try = setup.device != "cpu"
     objective = Objective(metric_named(setup.metric).mode)
+    try:
+        join(setup.storage)
+        yield from _tries(setup, proposal, train, validation, keep, objective, has_second_try)
+    except StorageError as error:
+        yield _report(STORE_AWAY, objective, {"error": str(error)})
+
+
+def _tries(
+    setup: TrialSetup,
+    proposal: Proposal,
+    train: Any,
+    validation: Any,
+    keep: Path | None,
+    objective: Objective,
+    has_second_try: bool,
+) -> Generator[dict[str, Any], None, None]:
+    """A report for each evaluation of one try, or of two."""
+    from tune_sentiment.memory import is_out_of_memory, peak_memory_bytes, release_memory
+
     setup = _as_it_was(setup, proposal)
     while True:
         facts = _facts(setup, proposal, train, validation)
         try:
             yield from _one_try(setup, proposal, train, validation, keep, objective, facts)
             return
-        except StorageError:  # not the training's: it is tried again, and then the command ends
+        except StorageError:
             raise
         except Exception as error:  # an error that left here would make Ray try again
             print(traceback.format_exc(), file=sys.stderr)

@@ -7,9 +7,12 @@ seeds that the search never used, and the best mean of those wins.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune_sentiment.records import best_first
+
+if TYPE_CHECKING:
+    from tune_sentiment.study import Study
 
 SCREENED = 3  # trials that are trained again
 SCREENING_SEEDS = 2  # with so many fresh seeds each
@@ -18,6 +21,20 @@ SCREENING_SEEDS = 2  # with so many fresh seeds each
 def fresh_seeds(seed: int, count: int) -> list[int]:
     """Seeds of confirmation runs: those after the study's own."""
     return [seed + 1 + i for i in range(count)]
+
+
+def seeds_of(study: "Study") -> int:
+    """Fresh seeds of a study's winner: a method that is deterministic needs one."""
+    asked = study.config.confirm_seeds
+    return asked if study.method.is_neural else min(1, asked)
+
+
+def confirmation_runs(study: "Study") -> int:
+    """The most confirmation runs of a study: the screening's, and the winner's other seeds."""
+    seeds = seeds_of(study)
+    if seeds < SCREENING_SEEDS:
+        return seeds
+    return SCREENED * SCREENING_SEEDS + seeds - SCREENING_SEEDS
 
 
 def candidates(

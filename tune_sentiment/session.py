@@ -19,10 +19,11 @@ from tune_sentiment.config import LOCAL, Resources
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError
 from tune_sentiment.hub import go_offline
+from tune_sentiment.machines import whole_node
 from tune_sentiment.methods import Method
 from tune_sentiment.nodes import check_reached, runtime_env
 from tune_sentiment.signals import listen
-from tune_sentiment.slots import Machine, Room, Slots
+from tune_sentiment.slots import Slots
 from tune_sentiment.splits import Split
 
 if TYPE_CHECKING:
@@ -100,45 +101,10 @@ def own_folder(root: Path) -> Path:
     return folder
 
 
-def machine() -> Machine:
-    """The largest node of the running Ray: a training never spans two."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Machine(
-        cores=max(1, *(int(node.get("CPU", 0)) for node in nodes)),
-        cards=max(node.get("GPU", 0.0) for node in nodes),
-        memory=max(node.get("memory", 0.0) for node in nodes),
-        nodes=sum(node.get("CPU", 0) > 0 for node in nodes),
-        gpu_nodes=max(1, sum(node.get("GPU", 0) > 0 for node in nodes)),
-    )
-
-
-def room(concurrency: int | None) -> Room:
-    """What all nodes of the running Ray have together.
-
-    Args:
-        concurrency: Trainings at a time that were asked for, if any were.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cpus, gpus, memory = (
-        sum(float(node.get(name, 0)) for node in nodes) for name in ("CPU", "GPU", "memory")
-    )
-    return Room(cpus, gpus, memory, concurrency, machine().nodes)
-
-
-def known_nodes() -> dict[str, bool]:
-    """Every node that the running Ray has ever had, and whether it is there."""
-    return {node["NodeID"]: bool(node["Alive"]) for node in ray.nodes()}
-
-
 def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:
     """Reference to what a function returns in a worker; one that used a GPU ends and frees it."""
     options = {"num_cpus": slots.cpus, "num_gpus": slots.gpus, "max_calls": 1 if slots.gpus else 0}
     return ray.remote(**options)(function).remote(*arguments)
-
-
-def whole_node(device: str) -> Slots:
-    """All cores of a node, and a GPU where it is used: for work that happens once."""
-    return Slots(1, machine().cores, 0.0 if device == "cpu" else 1.0)
 
 
 def featurised(backbone: Backbone, tokens: Any, device: str, num_threads: int) -> Any:

@@ -13,6 +13,7 @@ from tune_sentiment import footprint as footprints
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import UsageError
 from tune_sentiment.footprint import Card, Footprint, cards_here, measure, trainings_on
+from tune_sentiment.machines import training_nodes
 from tune_sentiment.session import remotely
 from tune_sentiment.slots import Slots
 from tune_sentiment.study import Study
@@ -26,7 +27,7 @@ Probe = Callable[[Study, TrialSetup, Mapping[str, Any]], Footprint | None]
 def cards_of_ray() -> list[Card]:
     """The GPUs of the running Ray, each as a worker on its node sees it."""
     look = ray.remote(num_cpus=0, max_calls=1)(cards_here)  # one without GPUs sees them all
-    nodes = [n["NodeID"] for n in ray.nodes() if n["Alive"] and n["Resources"].get("GPU")]
+    nodes = [node["NodeID"] for node in training_nodes() if node["Resources"].get("GPU")]
     placed = [NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes]
     found = ray.get([look.options(scheduling_strategy=place).remote() for place in placed])
     return [card for there in found for card in there]
@@ -100,7 +101,7 @@ class Sharing:
         room, why = self.found[study.id]
         several = f"{slots.per_gpu} trial{'s' if slots.per_gpu > 1 else ''} a GPU"
         spare = f" (room for {room})" if room > slots.per_gpu else ""
-        return f"{study.config.method}: {why}: {several}{spare}"
+        return f"{why}: {several}{spare}"
 
     def _fitting(self, study: Study) -> tuple[int, str]:
         if not self.cards:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tune_sentiment.config import Resources
 from tune_sentiment.errors import StartError
@@ -11,6 +11,7 @@ PROCESS_BYTES = 1 << 30  # a worker with its libraries, before any model
 GPU_PROCESS_BYTES = 3 << 30  # one with CUDA's, of the machine's own memory
 GPU_MARGIN = 0.15  # of what was measured: other batches leave other gaps between tensors
 CONTEXT_BYTES = 300 << 20  # CUDA's own part of each process at least, outside torch's allocator
+MOST_TRAININGS = 10_000  # at once, where nodes may join without end: Ray Tune wants a number
 MOST_PER_GPU = 16  # trainings: more processes wait for each other and gain nothing
 TRAINING_COPIES = 5  # weights, gradients, AdamW's two moments, and room for activations
 ROUNDING = 1e-6  # three thirds of a GPU are one
@@ -36,6 +37,16 @@ class Slots:
     def per_gpu(self) -> int:
         """Trainings that share a GPU."""
         return int(1 / self.gpus) if 0 < self.gpus < 1 else 1
+
+    @property
+    def in_turn(self) -> int:
+        """Trainings at a time for a forecast: what shares a GPU may have to wait for it."""
+        return max(1, self.concurrency // self.per_gpu)
+
+    @property
+    def unshared(self) -> "Slots":
+        """The same with a GPU to itself instead of a share."""
+        return replace(self, gpus=1.0) if 0 < self.gpus < 1 else self
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ class Room:
         memory: Bytes for workers on all nodes.
         trainings: How many may run at once; ``None`` for as many as fit.
         nodes: How many nodes there are.
+        is_open: Whether nodes may join. How many trainings were asked for then bounds alone: those
+            that wait are what an autoscaler brings machines for.
     """
 
     cpus: float
@@ -74,23 +87,52 @@ class Room:
     memory: float
     trainings: int | None = None
     nodes: int = 1
+    is_open: bool = False
 
     @property
     def most(self) -> int:
         """The most trainings that can ever run at once: each takes a core at least."""
+        if self.is_open:
+            return self.trainings or MOST_TRAININGS
         return max(1, min(int(self.cpus), self.trainings or int(self.cpus)))
 
-    def fits(self, slots: Slots, running: Iterable[Slots]) -> bool:
-        """Whether one more training fits beside those that run; alone each does."""
-        taken = list(running)
-        if not taken:
+    def fits(self, slots: Slots, running: Iterable[Slots], waiting: Iterable[Slots] = ()) -> bool:
+        """Whether one more training may begin beside the others; alone each may.
+
+        What waits for a GPU takes no cores meanwhile.
+
+        Args:
+            slots: What it would get.
+            running: What those have that run.
+            waiting: What those will have that wait until Ray finds a node for them.
+        """
+        taken, queued = list(running), list(waiting)
+        if not taken and not queued:
             return True
-        if self.trainings is not None and len(taken) >= self.trainings:
+        if self.trainings is not None and len(taken) + len(queued) >= self.trainings:
             return False
+        free = self.gpus - sum(each.gpus for each in taken) + ROUNDING
+        for_cores = [each for each in queued if each.gpus <= free]
+        if self._overtakes(slots, queued, for_cores):
+            return False
+        if self.is_open and self.trainings is not None:
+            return True
+        beside = [*taken, *(queued if slots.gpus else for_cores), slots]
         return all(
-            sum(getattr(each, name) for each in (*taken, slots)) <= getattr(self, name) + ROUNDING
+            sum(getattr(each, name) for each in beside) <= getattr(self, name) + ROUNDING
             for name in ("cpus", "gpus", "memory")
+            if getattr(slots, name)
         )
+
+    def _overtakes(self, slots: Slots, queued: Iterable[Slots], for_cores: Iterable[Slots]) -> bool:
+        """Whether a training would take each core or share of a GPU as a larger one waits for it.
+
+        On one node with one GPU at most nothing that fits has to wait.
+        """
+        if self.nodes == 1 and self.gpus <= 1 and not self.is_open:
+            return False
+        wants_gpu = slots.gpus > 0 and any(each.gpus > slots.gpus for each in queued)
+        return wants_gpu or any(each.cpus > slots.cpus for each in for_cores)
 
 
 def plan_slots(

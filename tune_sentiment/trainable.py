@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tune_sentiment.places import join
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.reports import reports
 from tune_sentiment.trial_setup import TrialSetup
@@ -57,7 +56,6 @@ def run_trial(config: dict[str, Any], *, jobs: Mapping[str, Job]) -> None:
     setup = replace(job.setup, num_threads=config[CPUS], gpus=config[GPUS])
     torch.set_num_threads(setup.num_threads)
     limit_memory(setup.device, setup.gpus)
-    join(setup.storage)
     is_kept = proposal.origin == "confirm"
     path = job.keep / f"{proposal.key}.safetensors" if is_kept else None
     training, validating = ray.get([job.train[0], job.validation[0]])

@@ -19,10 +19,10 @@ from tune_sentiment.forecast import Forecast
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.listeners import StageListeners, StageScheduler
 from tune_sentiment.lost_nodes import LostNodes
+from tune_sentiment.machines import known_nodes, room
 from tune_sentiment.progress import say
 from tune_sentiment.relay import Relay
 from tune_sentiment.screen import Screen
-from tune_sentiment.session import known_nodes, room
 from tune_sentiment.sources import labels
 from tune_sentiment.study import Study
 from tune_sentiment.supervisor import MAX_LOSSES, Supervisor
@@ -100,7 +100,7 @@ def _run_together(
     screen = Screen([course.label for course in courses])
     relay = Relay(
         courses,
-        room(courses[0].resources.concurrency),
+        room(courses[0].resources),
         mode=courses[0].study.metric.mode,
         screen=screen,
         is_single=seconds is not None,

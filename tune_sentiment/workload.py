@@ -13,12 +13,13 @@ from tune_sentiment.durable import write_table
 from tune_sentiment.errors import UsageError
 from tune_sentiment.inference import FIELDS as INFERENCE_FIELDS
 from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
+from tune_sentiment.machines import machine
 from tune_sentiment.methods import Method
 from tune_sentiment.places import place_of
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.records import RECORD_FIELDS, TrialRecord, flat
 from tune_sentiment.scheduler import Asha
-from tune_sentiment.session import SharedInputs, machine
+from tune_sentiment.session import SharedInputs
 from tune_sentiment.slots import Slots, plan_slots
 from tune_sentiment.splits import SPLITS
 from tune_sentiment.study import Study
@@ -94,7 +95,8 @@ def missing_trials(study: Study, folder: StudyFolder) -> int:
 def slots_for(study: Study, resources: Resources, trainings: int, per_gpu: int = 1) -> Slots:
     """What each of a study's trainings gets on this Ray, where ``per_gpu`` have room on a GPU."""
     weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
-    return plan_slots(resources, machine(), study.device, max(1, trainings), weights, per_gpu)
+    there = machine(study.device)
+    return plan_slots(resources, there, study.device, max(1, trainings), weights, per_gpu)
 
 
 def confirmation_recorder(

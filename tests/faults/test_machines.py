@@ -35,12 +35,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster
         made.close()
 
 
-def test_these_machines_are_as_separate_as_they_can_be_here() -> None:
-    if WHY_NOT:
-        pytest.skip(f"{WHY_NOT}: nodes are processes, and a node that is cut off hangs")
-
-
-@pytest.mark.skipif(WHY_NOT is not None, reason=f"every node sees the same disk: {WHY_NOT}")
+@pytest.mark.skipif(WHY_NOT is not None, reason=f"{WHY_NOT}: nodes are processes, on one disk")
 def test_a_results_folder_that_a_node_does_not_see_is_refused_before_the_first_trial(
     machines: tuple[Cluster, Command],
 ) -> None:

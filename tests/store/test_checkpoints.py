@@ -1,18 +1,21 @@
 """Checkpoints in an object store: another machine goes on from the newest that is whole."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.methods.test_contract import inputs_for
+from tests.methods.test_contract import inputs_for, proposal_for, setup_for
 from tests.store.conftest import Machine, stored
 from tests.store.s3_server import Asked, Road
 from tests.test_checkpoint import NOTED, Cut, flip_a_bit, new_state, train, weights
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.checkpoint import KEPT, Checkpoints
-from tune_sentiment.places import copy_of, results_folder
+from tune_sentiment.places import copy_of, place_of, results_folder
+from tune_sentiment.records import STATUSES
+from tune_sentiment.reports import STORE_AWAY, reports
 from tune_sentiment.tokens import Tokens
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -105,6 +108,29 @@ def test_a_state_that_is_not_what_its_manifest_says_is_passed_over_for_the_one_b
     machine("there")
     assert 0 < gone_on(uri, tiny, eight)[0] < newest
     assert not any(torn.stem in name for name in stored(uri))  # else it would be the newest again
+
+
+@pytest.mark.parametrize("away", ["at the start", "at the end"])
+def test_a_store_that_is_away_for_a_worker_is_reported_as_no_failure_of_the_training(
+    away: str, uri: str, tiny: Backbone, eight: Tokens, machine: Machine, road: Road
+) -> None:
+    folder = folder_of(uri).parent
+    proposal = proposal_for("lora")
+    kept = folder.with_name("confirm") / f"{proposal.key}.safetensors"
+    setup = replace(setup_for("lora", tiny), storage=place_of(folder), checkpoints=folder)
+
+    def rule(asked: Asked) -> str | None:
+        return "refused" if away == "at the start" or asked.path.endswith(kept.name) else None
+
+    with road.ruled(rule):
+        *before, last = reports(setup, proposal, eight, eight, kept)
+    assert [each["status"] for each in before] == ([] if away == "at the start" else ["running"])
+    assert last["status"] == STORE_AWAY
+    assert STORE_AWAY not in STATUSES
+    assert last["details"]["error"].startswith(f"{uri}/s/")
+    assert [each["status"] for each in reports(setup, proposal, eight, eight, kept)][-1] == (
+        "finished"
+    )
 
 
 def test_an_upload_in_parts_comes_back_as_it_was(

@@ -9,11 +9,12 @@ import pytest
 import run_search
 from analysis.__main__ import main as analyse
 from tests.growing import Growing
+from tests.ledgers import trial, write
 from tests.store.conftest import Machine, stored
 from tests.store.s3_server import KEYS, Road
 from tune_sentiment import dashboard, predict, track
 from tune_sentiment.lease import Lease
-from tune_sentiment.objects import Objects
+from tune_sentiment.objects import Objects, StorageError
 from tune_sentiment.options import build_parser
 from tune_sentiment.places import results_folder
 from tune_sentiment.uri import SECONDS_VARIABLE
@@ -132,6 +133,24 @@ def test_a_study_that_another_command_runs_is_left_alone(
     assert run_search.main([*SVM, "--results", uri]) == 3
     assert f"error: study {study.id} is being run by process" in capsys.readouterr().err
     assert stored(uri) == {f"{study.id}/.lease"}
+
+
+def test_tables_are_written_under_a_lease_and_left_to_who_has_it(
+    uri: str, machine: Machine, road: Road
+) -> None:
+    args = build_parser().parse_args([*SVM, "--results", uri])
+    [study], _, root = run_search.plan(args)
+    for method in ("svm", "lora"):
+        write(root, method, [trial(0, 0.8)], [0.8], comparison=study.comparison)
+    Lease(Objects(uri), "lora").take()
+    road.asked.clear()
+    run_search.show(args, [study], root)
+    written = [path.rpartition("/")[2] for path in road.writes("/svm/")]
+    assert written[0] == written[-1] == ".lease"
+    assert "comparison.md" in written
+    assert "lora/comparison.md" not in stored(uri)
+    with road.ruled(lambda asked: "refused"), pytest.raises(StorageError):
+        run_search.show(args, [study], root)
 
 
 def test_the_library_that_is_missing_is_named_with_its_extra(

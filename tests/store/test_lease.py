@@ -1,4 +1,4 @@
-"""A study's lease in an object store: of all who want it one has it, and who lost it stops."""
+"""A study's lease in an object store: who holds it, how long, and by whose clock."""
 
 import json
 import signal
@@ -6,43 +6,28 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.conftest import CHECKOUT
 from tests.store.conftest import Machine
+from tests.store.leases import expired, lease
 from tests.store.s3_server import Asked, Road
 from tune_sentiment import lease as module
 from tune_sentiment.errors import StartError
-from tune_sentiment.lease import NAME, ROUNDING, Lease
+from tune_sentiment.lease import NAME, ROUNDING
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.lock import study_lock
 from tune_sentiment.objects import Objects, StorageError
 from tune_sentiment.places import copy_of, results_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-SHORT = 0.5  # seconds: the rounding of the store's times is on top
-OVER = -10.0  # of a lease that has run out as soon as it is taken
 HOLD = (
     "import sys, time; from tune_sentiment.lease import Lease\n"
     "from tune_sentiment.objects import Objects\n"
     "Lease(Objects(sys.argv[1]), 's').take(); print('held', flush=True); time.sleep(60)"
 )
-
-
-def lease(uri: str, seconds: float | None = None) -> Lease:
-    made = Lease(Objects(uri), "s")
-    made.seconds = seconds or made.seconds
-    return made
-
-
-def expired(uri: str) -> Lease:
-    """One that was taken and not renewed any more."""
-    made = lease(uri, OVER)
-    made.take()
-    return made
 
 
 def test_a_second_command_is_told_who_runs_the_study_and_until_when(
@@ -61,82 +46,6 @@ def test_a_second_command_is_told_who_runs_the_study_and_until_when(
     machine("there")
     with study_lock(results_folder(uri) / "s"):  # it was given back
         pass
-
-
-def test_of_many_that_find_a_lease_run_out_one_takes_it_and_its_holder_stops(
-    uri: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, all_have_read, store_time = expired(uri), threading.Barrier(6), Lease._store_time
-
-    def together(self: Lease) -> Any:
-        found = store_time(self)
-        time.sleep(0.2 * (all_have_read.wait(timeout=30) // 2))  # two by two
-        return found
-
-    monkeypatch.setattr(Lease, "_store_time", together)
-
-    def tried(_: int) -> Lease | None:
-        new = lease(uri)
-        try:
-            new.take()
-        except StartError:
-            return None
-        return new
-
-    with ThreadPoolExecutor(6) as pool:
-        won = [new for new in pool.map(tried, range(6)) if new is not None]
-    assert len(won) == 1
-    won[0].check()
-    for _ in range(2):
-        with pytest.raises(StorageError, match=r"was taken over by process .* writes no more"):
-            old.check()
-    won[0].check()
-
-
-def test_one_that_ran_out_goes_on_until_another_takes_it(uri: str, machine: Machine) -> None:
-    old = expired(uri)
-    old.check()
-    assert old.loss is None
-    old.seconds, old.renewed_at = SHORT, 0.0
-    old.check()  # which renews it
-    with pytest.raises(StartError, match="is being run"):
-        lease(uri).take()
-    time.sleep(SHORT + ROUNDING + 1)
-    lease(uri).take()
-    with pytest.raises(StorageError, match="taken over"):
-        old.check()
-
-
-def test_who_lost_the_lease_writes_nothing_more(
-    uri: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "lease_seconds", lambda: OVER)
-    monkeypatch.setattr(Lease, "beat", lambda self, ended: None)  # as of a process that stands
-    study = StudyFolder(results_folder(uri) / "s")
-    objects = Objects(uri)
-
-    def goes_on() -> None:
-        with study_lock(study.path):
-            study.write_study({"id": "s"})
-            new = lease(uri, 60)
-            new.take()
-            for write in (
-                lambda: study.log_test_opening({"key": "a"}),
-                lambda: study.drop_checkpoints("k0"),
-            ):
-                with pytest.raises(StorageError, match="taken over"):
-                    write()
-            study.log_test_opening({"key": "a"})
-
-    objects.put_if("s/checkpoints/k0/1.json", b"{}", None)
-    with pytest.raises(StorageError, match="taken over"):
-        goes_on()
-    assert {found.name for found in objects.below()} == {
-        "s/.lease",
-        "s/checkpoints/k0/1.json",
-        "s/study.json",
-    }
-    assert study.test_openings() == 0
 
 
 def test_a_lease_is_renewed_while_its_command_runs(

@@ -27,6 +27,8 @@ SEARCH = ["--method", "full", "--dataset", "demo", "--model", "tiny", "--trials"
 SEARCH += ["--max-epochs", "2", "--confirm-seeds", "1", "--train-samples", "100"]
 SEARCH += ["--concurrency", "1", "--gpus-per-trial", "0"]
 SEARCH += ["--metric", "val_loss"]  # which brings no baseline along
+SVM = ["--method", "svm", "--dataset", "demo", "--model", "tiny", "--trials", "1"]
+SVM += ["--confirm-seeds", "1", "--train-samples", "100", "--gpus-per-trial", "0"]
 
 
 class Machines:
@@ -161,3 +163,34 @@ def test_a_search_survives_the_loss_of_everything_but_its_store(
         told = b"".join(content(names).values())
         told += b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
         assert not any(key.encode() in told for key in KEYS.values())
+
+
+def test_what_a_worker_cannot_store_ends_the_command_and_leaves_its_run_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_a_worker(asked: Asked) -> str | None:  # the driver's requests are answered
+        is_its = "/confirm/" in asked.path and asked.path.endswith(".safetensors")
+        return "refused" if is_its and asked.method == "PUT" else None
+
+    with running_s3() as road:
+        for name, value in road.environment().items():
+            monkeypatch.setenv(name, value)
+        machines = Machines(road, tmp_path)
+        search = ["run_search.py", *SVM, "--results", URI]
+        with road.ruled(of_a_worker):
+            code, _, err = machines.end(machines.start(*search))
+        assert code == 3
+        assert "Traceback" not in err
+        [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert line.startswith(f"error: {URI}/")
+        assert line.count("/confirm/") == 1
+        records = content(ended(stored(URI)))
+        assert len(records) == 1
+        runs = [name for name in stored(URI) if "/confirm/" in name]
+        assert [name.rpartition(".")[2] for name in runs] == ["jsonl"]  # it began, and is open
+        code, out, err = machines.end(machines.start(*search))
+        assert code == 0, err
+        assert f"Results: {URI} ·" in out
+        assert content(ended(stored(URI))) == records
+        [run] = [name for name in stored(URI) if "/confirm/" in name and name.endswith(".json")]
+        assert json.loads(content({run})[run])["status"] == "finished"
