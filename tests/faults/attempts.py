@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.faults.command import SLOW, wait_until
 from tests.faults.disk import Disk
-from tests.faults.harms import HARMS, PATIENCE, Ended, Harm, PlainCommand, finish
+from tests.faults.harms import HARMS, PATIENCE, THREE_IN_TURN, Ended, Harm, PlainCommand, finish
 from tests.faults.nodes import Nodes
 from tests.faults.reliability import RECORDS, note
 
@@ -157,7 +157,7 @@ def lose_nodes(fault: str, folder: Path) -> Outcome:
 
 def fill_the_disk(fault: str, folder: Path) -> Outcome:
     """Let there be no room on the disk after the first evaluation, then make some."""
-    command = PlainCommand(folder, ("--trials", "3", "--concurrency", "1"))
+    command = PlainCommand(folder, THREE_IN_TURN)
     made = Attempt(fault, command)
     with Disk(command.results) as disk:
         with command.started(SLOW) as process:

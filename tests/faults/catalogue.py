@@ -23,7 +23,6 @@ class Fault:
     is_random: bool = False
 
 
-NOT_YET = "not measured yet"
 NO_LEDGER = "it has no ledger that could be cut there"
 
 CATALOGUE = {
@@ -79,7 +78,6 @@ CATALOGUE = {
     "disk-full": Fault(
         "the disk is full; after it has room, the same command again",
         "one line, exit code 3; what was written stays whole",
-        untried=NOT_YET,
     ),
     "disk-fails": Fault(
         "the n-th write, flush or rename fails, for every n of a study",
@@ -101,22 +99,18 @@ CATALOGUE = {
     "no-resources": Fault(
         "more GPUs are asked for than there are",
         "refused with exit code 3 before Ray starts, in under 30 s",
-        untried=NOT_YET,
     ),
     "node-lost": Fault(
         "one of two nodes is lost: its processes all at once",
         "its trials go on elsewhere, each loses one evaluation at most, and none is called failed",
-        untried=NOT_YET,
     ),
     "nodes-lost": Fault(
         "three nodes are lost one after another under the same trial",
         "the trial finishes: a node that was lost is not the trial's failure",
-        untried=NOT_YET,
     ),
     "head-lost": Fault(
         "driver, Ray's head and all of Ray's files are lost; the same command again",
         "every record stays, nothing that ended begins again",
-        untried=NOT_YET,
     ),
     "soak": Fault(
         "500 trials with workers killed at random, the driver killed once, one SIGTERM",

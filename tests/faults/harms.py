@@ -169,7 +169,7 @@ def own_ray_folder(folder: Path) -> dict[str, str]:
 
 
 TWO = ("--trials", "2")
-IN_TURN = ("--trials", "3", "--concurrency", "1")
+THREE_IN_TURN = ("--trials", "3", "--concurrency", "1")
 AT_ONCE = {"TUNE_GLOBAL_CHECKPOINT_S": "0"}  # instead of each ten seconds or more
 HARMS = {
     "worker-killed": Harm(SLOW, has_evaluation, lambda c, p: c.kill_workers(), arguments=TWO),
@@ -196,10 +196,10 @@ HARMS = {
         has_ended,
         lambda c, p: os.killpg(p.pid, signal.SIGINT),
         repeats=True,
-        arguments=IN_TURN,
+        arguments=THREE_IN_TURN,
     ),
     "terminated": Harm(
-        SLOW, has_ended, lambda c, p: p.terminate(), repeats=True, arguments=IN_TURN
+        SLOW, has_ended, lambda c, p: p.terminate(), repeats=True, arguments=THREE_IN_TURN
     ),
     "state-torn": Harm(SLOW, has_state, tear_state, repeats=True),
     "checkpoint-torn": Harm(SLOW, has_evaluation, tear_checkpoint, arguments=TWO),
@@ -212,7 +212,7 @@ HARMS = {
         has_ended,
         lose_everything,
         repeats=True,
-        arguments=IN_TURN,
+        arguments=THREE_IN_TURN,
         environment=own_ray_folder,
     ),
 }

@@ -42,6 +42,9 @@ other). The middle columns say what became of the search.
   same environment; Ray Tune writes its state every ten seconds or more, so a search of this length
   has few. "Ran again" counts trials that were complete and began once more.
 
+After a driver was killed every process is gone within 30 seconds, but for two agents of Ray: they
+hold no trial and no GPU, and give up telling the head after a minute.
+
 `make test-faults` runs the tests on this machine, `make reliability` makes this page: the tests
 with 20 kills of the driver and 500 trials in the soak, then plain Ray Tune; it takes two hours.
 `.venv/bin/pytest` and a name of the last column run one test alone.

@@ -73,6 +73,7 @@ def test_with_the_head_and_all_of_rays_files_gone_the_same_command_goes_on(tmp_p
         shutil.rmtree(rays)
         shutil.rmtree(command.study.path / "ray")
         rays.mkdir()
+        assert command.records()
         command.assert_goes_on(3)
     finally:
         shutil.rmtree(rays, ignore_errors=True)
