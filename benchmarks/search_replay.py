@@ -5,6 +5,7 @@ range, of which the table has the nearest value. It pays one evaluation for each
 a training run, also where it has seen that cell before, and is told what the table says.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -42,14 +43,21 @@ class Table:
         Raises:
             ValueError: If a cell of the grid is missing.
         """
-        made = {
-            tuple(training[name] for name in GRID): training[METRIC]
-            for training in trainings
-            if training["seed"] == seed
-        }
-        if len(made) < int(np.prod([len(values) for values in GRID.values()])):
-            raise ValueError(f"the table has {len(made)} trainings of seed {seed}")
-        return cls(made)
+        if not cls.is_whole(trainings, seed):
+            raise ValueError(f"the table lacks trainings of seed {seed}")
+        return cls(
+            {
+                tuple(training[name] for name in GRID): training[METRIC]
+                for training in trainings
+                if training["seed"] == seed
+            }
+        )
+
+    @staticmethod
+    def is_whole(trainings: Sequence[Mapping[str, Any]], seed: int) -> bool:
+        """Whether every cell of the grid was trained with a seed."""
+        made = sum(training["seed"] == seed for training in trainings)
+        return made == math.prod(len(values) for values in GRID.values())
 
     def at(self, params: Mapping[str, Any]) -> Sequence[float]:
         """The scores of the cell that is nearest to a configuration."""

@@ -1,12 +1,13 @@
 """A table of real trainings that searchers are replayed on: a grid of LoRA, each cell trained.
 
 ``python -m benchmarks.search_table`` adds a line for each training to
-``records/search_table.jsonl`` and goes on where it was cut off.
+``records/search_table.jsonl`` and goes on where it was cut off. With a seed after it, only that
+seed's are trained: one such command for each core.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -60,21 +61,21 @@ def train(setup: TrialSetup, params: Mapping[str, Any], seed: int, data: Corpus)
     return {**made, "status": report["status"], **scores, "seconds": seconds}
 
 
-def main() -> None:
+def main(seeds: Sequence[int] = SEEDS) -> None:
     """Train what is missing of the table."""
     torch.set_num_threads(1)
     data = corpus(DATASET, SENTENCES)
     setup = replace(setup_for("lora", data, max_epochs=EPOCHS), num_threads=1)
     done = {made["key"] for made in read()}
-    asked = [(params, seed) for seed in SEEDS for params in cells()]
+    asked = [(params, seed) for seed in seeds for params in cells()]
     for params, seed in asked:
         if trial_key(params, seed) in done:
             continue
         line = json.dumps(train(setup, params, seed, data))
         with TABLE.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
-        print(f"{MODEL}, {len(read())} of {len(asked)}: {line}", file=sys.stderr, flush=True)
+        print(f"{MODEL}, {len(read())} lines: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main([int(seed) for seed in sys.argv[1:]] or SEEDS)

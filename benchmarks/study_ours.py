@@ -1,0 +1,44 @@
+"""Our side of a whole study: the command itself, and when its evaluations came into the ledger."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+EVERY = 0.2  # seconds between two looks
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    """When each evaluation was there, in seconds since the process began, and its score."""
+    fixed = [f"--fix={name}={value}" for name, value in asked["params"].items()]
+    numbers = {
+        "--train-samples": asked["train_samples"],
+        "--trials": asked["trials"],
+        "--max-epochs": asked["max_epochs"],
+        "--confirm-seeds": 1,
+    }
+    words = [word for name, value in numbers.items() for word in (name, str(value))]
+    words += ["--method", "lora", "--dataset", asked["dataset"], "--model", asked["model"]]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "run_search.py", *words, *fixed, "--results", folder]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        seen: dict[tuple[str, int], list[float]] = {}
+        is_over = False
+        while not is_over:
+            is_over = process.poll() is not None
+            for path in Path(folder).glob("*-lora-*/evaluations/*.jsonl"):
+                for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+                    if number and (path.name, number) not in seen:  # the first says what it is
+                        score = json.loads(line)["val_accuracy"]
+                        seen[(path.name, number)] = [time.time() - asked["started"], score]
+            time.sleep(EVERY)
+        if process.returncode:
+            raise RuntimeError(f"the search ended with {process.returncode}")
+    return {"evaluations": sorted(seen.values())}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))
