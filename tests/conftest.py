@@ -5,7 +5,7 @@ With FAULT_RECORDS, a file, each test of a fault adds a line on how it ended to 
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +46,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TUNE_SENTIMENT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-@pytest.fixture(autouse=True)
-def _own_environment() -> Iterator[None]:
-    """What a command sets for its process ends with its test: Ray reads some at its import only."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
