@@ -23,9 +23,11 @@ class Ended:
 
     @property
     def error(self) -> str:
-        """The only line on stderr."""
-        [line] = self.err.splitlines()
-        return line
+        """What is said on stderr: a line for the model, for the dataset, or for each."""
+        lines = self.err.splitlines()
+        assert 1 <= len(lines) <= 2, self.err
+        assert all(line.startswith("error: ") for line in lines), self.err
+        return self.err
 
 
 def environment(address: str, home: Path, **more: str) -> dict[str, str]:

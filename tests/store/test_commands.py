@@ -1,7 +1,8 @@
 """Commands on a store that is not there, refuses or falls silent: one line, soon, and no key."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ COMMANDS: dict[str, Callable[[str], int]] = {
     "track": lambda uri: track.main([uri, "--track", "tensorboard"]),
     "dashboard": lambda uri: dashboard.main([uri]),
 }
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a command sets ends with its test: Ray, imported before, would read half of it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def ends(command: str, uri: str, capsys: pytest.CaptureFixture[str]) -> str:
