@@ -152,10 +152,8 @@ def _with_baseline(results: Path, is_scored: bool) -> set[str]:
 
     return {
         str(loaded.description["comparison"])
-        for loaded in load_studies([results])
-        if loaded.method == BASELINE
-        and loaded.winner is not None
-        and (loaded.test_scores or not is_scored)
+        for loaded in load_studies([results], method=BASELINE)
+        if loaded.winner is not None and (loaded.test_scores or not is_scored)
     }
 
 

@@ -1,4 +1,4 @@
-"""A study's folder beside its records: what belongs in it, and the two small files of its end."""
+"""A study's folder beside its records: what it is, what belongs in it, the files of its end."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,42 @@ SUFFIXES = {
     "evaluations": (".jsonl",),
     "confirm": (".json", ".jsonl", ".parquet", ".safetensors"),
 }
+NEEDED = {
+    "classes": list,
+    "comparison": str,
+    "comparison_of": dict,
+    "dataset": str,
+    "id": str,
+    "method": str,
+    "metric": str,
+    "mode": str,
+    "model": str,
+    "plan": dict,
+    "seed": int,
+    "space": dict,
+    "splits": dict,
+}
+PLANNED = ("max_epochs", "evaluations_per_epoch")  # of a method with epochs
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """What a study is.
+
+    Raises:
+        ValueError: If its ``study.json`` cannot be read.
+    """
+    description = read_json(folder / "study.json")
+    if not isinstance(description, dict):
+        raise ValueError("it is not an object")
+    for name, kind in NEEDED.items():
+        if not isinstance(description.get(name), kind):
+            raise ValueError(f"{name} is {description.get(name)!r}")
+    plan = description["plan"]
+    if plan and not all(isinstance(plan.get(name), int) for name in PLANNED):
+        raise ValueError(f"plan has not {' and '.join(PLANNED)}")
+    if not {"train", "test"} <= set(description["splits"]):
+        raise ValueError("its splits are not train, validation and test")
+    return description
 
 
 def selection(folder: Path, gaps: list[str]) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ def page(sections: "Sequence[Section]", gaps: Sequence[str], legend: str) -> str
         for title, table in section.tables:
             parts += [f"<h3>{escape(title)}</h3>", _table(table)]
         parts.append('<div class="figures">')
-        parts += [_picture(title, figure) for _, title, figure in section.figures]
+        parts += [_picture(title, png) for _, title, png in section.figures]
         parts.append("</div>")
     return "\n".join([*parts, "</body></html>"])
 
@@ -75,6 +75,6 @@ def picture(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _picture(title: str, figure: Figure) -> str:
-    data = base64.b64encode(picture(figure)).decode()
+def _picture(title: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode()
     return f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}"></figure>'

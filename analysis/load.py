@@ -16,30 +16,14 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, json_to_distribution
 
 from analysis.completeness import contradictions
-from analysis.folder import forecast, openings, selection, short, strangers
-from analysis.schema import problems
+from analysis.folder import describe, forecast, openings, selection, short, strangers
+from analysis.schema import missing_fields, problems
 from tune_sentiment.durable import read_json
 from tune_sentiment.ledger import StudyFolder, study_folders
 from tune_sentiment.records import RECORD_FIELDS, best_trial
 from tune_sentiment.selection import confirmed
 
 EXACT = 1e-9  # between an accuracy and the same one counted again
-NEEDED = {
-    "classes": list,
-    "comparison": str,
-    "comparison_of": dict,
-    "dataset": str,
-    "id": str,
-    "method": str,
-    "metric": str,
-    "mode": str,
-    "model": str,
-    "plan": dict,
-    "seed": int,
-    "space": dict,
-    "splits": dict,
-}
-PLANNED = ("max_epochs", "evaluations_per_epoch")  # of a method with epochs
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +40,7 @@ class LoadedStudy:
             not.
         gaps: What could not be read, in words.
         forecast: What it was expected to take when its search began; ``None`` if nobody said.
+        incomplete: Fields that records lack, in words.
     """
 
     description: Mapping[str, Any]
@@ -66,6 +51,7 @@ class LoadedStudy:
     selection: Mapping[str, Any] | None = None
     gaps: list[str] = field(default_factory=list)
     forecast: Mapping[str, Any] | None = None
+    incomplete: list[str] = field(default_factory=list)
 
     @property
     def method(self) -> str:
@@ -164,17 +150,7 @@ def load_study(folder: Path) -> LoadedStudy:
     Raises:
         ValueError: If its ``study.json`` cannot be read.
     """
-    description = read_json(folder / "study.json")
-    if not isinstance(description, dict):
-        raise ValueError("it is not an object")
-    for name, kind in NEEDED.items():
-        if not isinstance(description.get(name), kind):
-            raise ValueError(f"{name} is {description.get(name)!r}")
-    plan = description["plan"]
-    if plan and not all(isinstance(plan.get(name), int) for name in PLANNED):
-        raise ValueError(f"plan has not {' and '.join(PLANNED)}")
-    if not {"train", "test"} <= set(description["splits"]):
-        raise ValueError("its splits are not train, validation and test")
+    description = describe(folder)
     gaps: list[str] = []
     said = forecast(folder, gaps)
     study = LoadedStudy(description, [], [], [], folder, selection(folder, gaps), gaps, said)
@@ -200,6 +176,7 @@ def _records(study: LoadedStudy, part: str) -> list[dict[str, Any]]:
         except (OSError, ValueError) as error:
             study.gaps.append(f"{path} cannot be read: {short(error)}")
             continue
+        study.incomplete.extend(f"{path}: {problem}" for problem in missing_fields(record))
         said = problems(record, path, study.path.name, study.searched)
         if said:
             study.gaps.append(f"{path} was left out: {'; '.join(said)[:300]}")
@@ -208,12 +185,15 @@ def _records(study: LoadedStudy, part: str) -> list[dict[str, Any]]:
     return found
 
 
-def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list[LoadedStudy]:
+def load_studies(
+    results: Iterable[Path], gaps: list[str] | None = None, method: str | None = None
+) -> list[LoadedStudy]:
     """Every study in these folders: a results folder, or a study's own.
 
     Args:
         results: Where to look.
         gaps: Takes what could not be read.
+        method: The only one whose studies are wanted, if it is one.
     """
     named = [] if gaps is None else gaps
     roots = list(results)
@@ -224,8 +204,9 @@ def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list
     studies = []
     for folder in study_folders(roots):
         try:
-            studies.append(load_study(folder))
-            named += studies[-1].gaps
+            if method in (None, describe(folder)["method"]):
+                studies.append(load_study(folder))
+                named += studies[-1].gaps
         except (OSError, ValueError) as error:
             named.append(f"{folder / 'study.json'} cannot be read: {short(error)}")
     return studies

@@ -15,7 +15,7 @@ from analysis.forecasts import forecasts
 from analysis.html import page, picture
 from analysis.load import LoadedStudy, by_comparison
 from analysis.readable import escaped, heading
-from analysis.sensitivity import common_scores, importance, importances, sensitivity
+from analysis.sensitivity import importance, importances, sensitivity
 from tune_sentiment.durable import write_bytes, write_text
 from tune_sentiment.errors import StartError
 from tune_sentiment.inside import is_inside
@@ -56,13 +56,13 @@ class Section:
         title: Dataset, model and sizes.
         warnings: What to know before believing it.
         tables: Title and table of each.
-        figures: File stem, what it shows, and the figure.
+        figures: File stem, what it shows, and the picture, a png file's content.
     """
 
     title: str
     warnings: list[str] = field(default_factory=list)
     tables: list[tuple[str, pd.DataFrame]] = field(default_factory=list)
-    figures: list[tuple[str, str, Figure]] = field(default_factory=list)
+    figures: list[tuple[str, str, bytes]] = field(default_factory=list)
 
 
 def section(studies: Sequence[LoadedStudy], number: int) -> Section:
@@ -78,7 +78,7 @@ def section(studies: Sequence[LoadedStudy], number: int) -> Section:
         if len(side.study.description["classes"]) > 2 and side.study.test_predictions is not None:
             made.tables.append((f"{side.name}, by class (test)", per_class(side.study)))
     made.figures = [
-        (f"{number}-{stem}", title, figure) for stem, title, figure in _figures(studies)
+        (f"{number}-{stem}", title, picture(figure)) for stem, title, figure in _figures(studies)
     ]
     return made
 
@@ -115,7 +115,7 @@ def _figures(studies: Sequence[LoadedStudy]) -> list[tuple[str, str, Figure]]:
             made.append((f"scatter-{stem}", side.name, plots_search.draw_scatter(study)))
         if study.searched and len(plots_search.parallel_data(study)[1]) > 1:
             made.append((f"parallel-{stem}", side.name, plots_search.draw_parallel(study)))
-        if found_importance := importances(study, common_scores(study)):
+        if found_importance := importances(study):
             figure = plots_search.draw_importance(study, found_importance)
             made.append((f"importance-{stem}", side.name, figure))
     return made
@@ -195,8 +195,8 @@ def write(studies: Sequence[LoadedStudy], gaps: Sequence[str], folder: Path) -> 
     if not is_inside(folder / "figures", folder.resolve()):
         raise StartError(f"{folder / 'figures'} leads out of {folder}")
     for each in made:
-        for stem, _, figure in each.figures:
-            write_bytes(folder / "figures" / f"{stem}.png", picture(figure))
+        for stem, _, png in each.figures:
+            write_bytes(folder / "figures" / f"{stem}.png", png)
     groups = by_comparison(studies).values()
     write_text(folder / "summary.md", "\n\n".join(map(markdown, groups)) + "\n")
     write_text(folder / "report.md", _document(made, gaps))

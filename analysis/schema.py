@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from optuna.distributions import BaseDistribution
@@ -10,7 +10,10 @@ from optuna.distributions import BaseDistribution
 from tune_sentiment.domains import contains
 from tune_sentiment.records import RECORD_FIELDS, SCHEMA, STATUSES, TrialRecord
 
-TYPES = get_type_hints(TrialRecord)
+TYPES = {
+    name: tuple(kind for kind in get_args(wanted) or (wanted,) if kind is not NoneType)
+    for name, wanted in get_type_hints(TrialRecord).items()
+}
 ADDED = ("gpus",)  # within a schema: each study's id holds that, and a new one would begin it anew
 NEVER_NULL = ("number", "seed", "key", "status", "evaluations_run")
 
@@ -36,7 +39,7 @@ def problems(
         if record.get(name) is not None and not _is_a(record[name], TYPES[name]):
             found.append(f"{name} is {record[name]!r}")
     for name, value in record.items():
-        if name.startswith("test_") and value is not None and not _is_a(value, float):
+        if name.startswith("test_") and value is not None and not _is_a(value, (float,)):
             found.append(f"{name} is {value!r}")
     if record.get("status") not in STATUSES:
         found.append(f"status {record.get('status')!r} is not one of {', '.join(STATUSES)}")
@@ -50,24 +53,23 @@ def problems(
     return found
 
 
-def missing_fields(record: Mapping[str, Any]) -> list[str]:
+def missing_fields(record: Any) -> list[str]:
     """Fields that a record of the present schema must have and this one has not."""
-    if record.get("schema") != SCHEMA:  # an older one may lack fields that came later
-        return []
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        return []  # none at all; or an older one, which may lack fields that came later
     return [
         f"no field {name}" for name in RECORD_FIELDS if name not in record and name not in ADDED
     ]
 
 
-def _is_a(value: object, wanted: Any) -> bool:
-    allowed = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+def _is_a(value: object, allowed: tuple[type, ...]) -> bool:
     if isinstance(value, bool):
         return bool in allowed
     if isinstance(value, int) and float in allowed:
         return True
     if isinstance(value, float) and value != value:
         return False
-    return isinstance(value, tuple(kind for kind in allowed if kind is not NoneType))
+    return isinstance(value, allowed)
 
 
 def _stem(path: Path, record: Mapping[str, Any]) -> str:

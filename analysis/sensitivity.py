@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import mean, stdev
@@ -11,12 +11,14 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState
 
 from analysis import readable
 from analysis.answers import planned_evaluations, sides
 from analysis.contents import evaluations_of
 from analysis.load import LoadedStudy
 from tune_sentiment.records import SCORED_STATUSES
+from tune_sentiment.told import known_trial
 
 TABULATED = ("lr", "rank", "C")  # as far as a method has them
 STEPS_PER_DECADE = 2
@@ -58,7 +60,7 @@ def importance(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     rows = []
     for side in sides(studies):
         common = common_scores(side.study)
-        for name, share in importances(side.study, common).items():
+        for name, share in importances(side.study).items():
             rows.append(
                 {
                     "method": side.name,
@@ -71,9 +73,10 @@ def importance(studies: Sequence[LoadedStudy]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def importances(study: LoadedStudy, common: Common) -> dict[str, float]:
+@cache
+def importances(study: LoadedStudy) -> Mapping[str, float]:
     """Importance of each searched hyperparameter, largest first; sums to 1; empty if too few."""
-    domains = study.searched
+    domains, common = study.searched, common_scores(study)
     scores = [
         (trial, score)
         for trial, score in common.scores
@@ -86,7 +89,7 @@ def importances(study: LoadedStudy, common: Common) -> dict[str, float]:
     made = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
     for trial, score in scores:
         params = {name: trial[name] for name in domains}
-        made.add_trial(optuna.trial.create_trial(params=params, distributions=domains, value=score))
+        made.add_trial(known_trial(TrialState.COMPLETE, score, params, domains))
     found = get_param_importances(made, evaluator=PedAnovaImportanceEvaluator())
     return {name: share for name, share in found.items() if not math.isnan(share)}
 

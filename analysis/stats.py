@@ -160,16 +160,14 @@ def expected_best(scores: Sequence[float], mode: str) -> list[float]:
     ordered = np.sort(np.asarray(scores, dtype=float))
     if mode == "min":
         ordered = ordered[::-1]
-    n, rank = len(ordered), np.arange(len(ordered))
+    n = len(ordered)
+    log_factorial = np.asarray(gammaln(np.arange(n + 1) + 1.0))
     expected = []
-    for k in range(1, n + 1):  # the chance that the trial of a rank is the best of k
-        chosen = _log_comb(rank[k - 1 :], k - 1) - _log_comb(np.array(n), k)
-        expected.append(float((np.exp(chosen) * ordered[k - 1 :]).sum()))
+    for k in range(1, n + 1):  # C(rank, k - 1) / C(n, k): the chance that a rank is the best of k
+        ways = log_factorial[k - 1 : n] - log_factorial[k - 1] - log_factorial[: n - k + 1]
+        all_ways = log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+        expected.append(float((np.exp(ways - all_ways) * ordered[k - 1 :]).sum()))
     return expected
-
-
-def _log_comb(n: npt.NDArray[Any], k: int) -> npt.NDArray[np.float64]:
-    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
 def is_shown(estimate: Estimate, corrected: float) -> bool:

@@ -17,6 +17,7 @@ TITLES = {
     "padding": "Padding, as a lab report compared it",
     "trial_tax": "What a search spends around its trials",
     "scale": "Many trials on many slots",
+    "large_ledgers": "A long search, read again",
     "agreement": "The same answers",
 }
 BINDS = {  # under a benchmark's table
@@ -36,6 +37,11 @@ where a step goes and what was tried.
 What binds: the driver's processor, and late in a study the sampler. Simulated slots share two cores
 with the driver, so it could take in more results a second than these. What follows for 10,000
 trials on 512 GPUs stands in [docs/scale.md](../docs/scale.md).
+""",
+    "large_ledgers": """
+What binds: of a check the libraries' imports and 20,000 small files; of a report its figures, which
+have a mark for each trial; of a search that goes on the imports, Ray and its workers, as in a new
+study.
 """,
     "trial_tax": """
 What binds: a trial is flushed to the disk three times (proposal, evaluation, record) and evaluated

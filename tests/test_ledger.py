@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tune_sentiment import durable as module
+from tune_sentiment import ledger
 from tune_sentiment.durable import write_json
 from tune_sentiment.ledger import StudyFolder
 from tune_sentiment.proposal import Proposal, trial_key
@@ -104,6 +105,29 @@ def test_history_knows_ended_and_open_trials_by_number(tmp_path: Path) -> None:
     assert (first.proposal, first.status) == (proposal(0), "finished")
     assert (first.objectives, first.sequences) == ((0.6, 0.7), (1, 2))
     assert (second.proposal, second.status, second.objectives) == (proposal(1), None, (0.5,))
+
+
+def test_records_are_read_once_and_again_when_they_were_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = StudyFolder(tmp_path)
+    for number in range(3):
+        folder.write_trial(record(number), {})
+    read: list[str] = []
+    read_json = ledger.read_json
+    monkeypatch.setattr(ledger, "read_json", lambda p: (read.append(p.name), read_json(p))[1])
+    folder.trials()[0]["status"] = "mine"
+    assert [found["status"] for found in folder.trials()] == ["finished"] * 3
+    assert len(read) == 3
+    folder.write_trial(record(1, status="pruned"), {})
+    folder.write_trial(record(3), {})
+    (tmp_path / "trials" / "00000-k0.json").unlink()
+    assert [(f["number"], f["status"]) for f in folder.trials()] == [
+        (1, "pruned"),
+        (2, "finished"),
+        (3, "finished"),
+    ]
+    assert read[3:] == ["00001-k1.json", "00003-k3.json"]
 
 
 def test_a_failed_write_leaves_the_old_file_whole(

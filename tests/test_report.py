@@ -274,7 +274,7 @@ def test_scores_by_hyperparameter_are_those_of_the_last_common_evaluation(tmp_pa
 
 def test_importance_finds_what_decides_the_score(results: Path) -> None:
     lora = next(s for s in load_studies([results]) if s.method == "lora")
-    found = importances(lora, common_scores(lora))
+    found = importances(lora)
     assert sum(found.values()) == pytest.approx(1.0)
     assert next(iter(found)) == "lr"
 

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.schedulers.async_hyperband import _Bracket
 
 from tune_sentiment.ledger import PastTrial
 from tune_sentiment.proposal import Proposal
@@ -86,6 +87,30 @@ def test_a_scheduler_filled_from_records_has_the_rungs_of_the_one_before() -> No
         sequence += len(values)
     assert rungs(Asha(mode="max", settings=SETTINGS, past=recorded)) == rungs(live)
     assert any(values for _, values in rungs(live))
+
+
+def test_what_was_decided_is_known_again_and_only_open_trials_are_decided_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    cutoff = _Bracket.cutoff
+
+    def counted(bracket: _Bracket, recorded: dict[str, float]) -> Any:
+        asked.append(len(recorded))
+        return cutoff(bracket, recorded)
+
+    monkeypatch.setattr(_Bracket, "cutoff", counted)
+    ended = [past(key, "finished", [0.9] * 5, 5 * i) for i, key in enumerate("abc")]
+    stopped, late = past("d", "pruned", [0.1], 20), past("f", "finished", [0.05] * 5, 30)
+    lost, going = past("e", None, [0.2], 25), past("g", None, [0.95], 40)
+    scheduler = Asha(mode="max", settings=SETTINGS, past=[*ended, stopped, lost, late, going])
+    assert asked == [4, 6]  # what was in the first rung when the open ones reached it
+    assert scheduler.is_stopped("d")
+    assert scheduler.is_stopped("e")
+    assert not scheduler.is_stopped("g")
+    assert [sorted(values) for _, values in rungs(scheduler)] == [list("abcf"), list("abcdefg")]
+    scheduler.on_trial_add(None, trial("h"))
+    assert scheduler.on_trial_result(None, trial("h"), result(1, 0.1)) == "STOP"
 
 
 def test_a_trial_that_goes_on_does_not_meet_itself_at_a_rung() -> None:

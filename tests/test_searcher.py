@@ -1,6 +1,7 @@
 import math
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 from ray import tune
@@ -11,6 +12,7 @@ from tune_sentiment.ledger import PastTrial
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.searcher import FixedSearch, Search
 from tune_sentiment.space import SearchSpace
+from tune_sentiment.told import known_trial
 
 SPACE = SearchSpace(
     method="lora",
@@ -115,6 +117,48 @@ def test_a_search_filled_from_records_goes_on_as_if_never_interrupted() -> None:
         past = as_past(whole[:cut], mixed)
         rest = run(Search(SPACE, mode="max", seed=5, past=past), 14 - cut, mixed)
         assert rest == whole[cut:]
+
+
+@pytest.mark.parametrize("pinned", [{}, {"rank": 8}])
+def test_what_is_proposed_is_what_optunas_own_sampler_proposes(
+    pinned: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours is told the space that Optuna's works out from all trials for every proposal."""
+
+    def outcome(proposal: Proposal) -> tuple[str, list[float]]:
+        return ("failed", [0.1]) if proposal.number < 2 else mixed(proposal)
+
+    narrow = SearchSpace(
+        method="lora", params={**SPACE.params, "only": tune.choice([1])}, start=[]
+    ).pin(pinned)
+    ours = run(Search(narrow, mode="max", seed=5), 16, outcome)
+    monkeypatch.setattr(module, "_Sampler", lambda _, **more: optuna.samplers.TPESampler(**more))
+    assert run(Search(narrow, mode="max", seed=5), 16, outcome) == ours
+    assert run(Search(narrow, mode="max", seed=6), 16, outcome) != ours
+
+
+def test_optuna_is_given_known_trials_as_it_would_copy_them() -> None:
+    whole = run(Search(SPACE, mode="max", seed=5), 9, mixed)
+    filled = Search(SPACE, mode="max", seed=5, past=as_past(whole, mixed)).study
+    copied = optuna.create_study(direction="maximize")
+    for trial in filled.get_trials():
+        copied.add_trial(
+            optuna.trial.create_trial(
+                state=trial.state,
+                value=trial.value,
+                params=trial.params,
+                distributions=trial.distributions,
+                intermediate_values=trial.intermediate_values,
+            )
+        )
+    assert [_facts(t) for t in filled.get_trials()] == [_facts(t) for t in copied.get_trials()]
+    assert filled.best_trial.number == copied.best_trial.number
+    with pytest.raises(ValueError, match="Inconsistent parameters"):
+        filled.add_trial(known_trial(TrialState.COMPLETE, 0.5, {"lr": 1e-3}, SPACE.distributions()))
+
+
+def _facts(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    return {name: v for name, v in vars(trial).items() if "datetime" not in name}
 
 
 def test_an_open_trial_goes_on_first_under_its_own_number_and_key() -> None:

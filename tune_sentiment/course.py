@@ -126,11 +126,12 @@ class Course:
         is_late = self.deadline is not None and time.monotonic() >= self.deadline
         if self.is_search_over or is_late or not missing:
             return None
-        past = self.folder.history()
+        trainings = self.folder.trainings()
+        past = self.folder.history(trainings)
         still_open = {trial.proposal.key for trial in past if trial.status is None}
         alone = self.supervisor.suspects(study.id, still_open)
         past.sort(key=lambda trial: trial.proposal.key in still_open - alone)
-        scheduler, recorder = scheduler_and_recorder(study, self.folder)
+        scheduler, recorder = scheduler_and_recorder(study, self.folder, trainings)
         searcher = Search(study.space, mode=study.metric.mode, seed=study.config.seed, past=past)
         return Stage(
             searcher=searcher,

@@ -10,9 +10,10 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from sys import intern  # of thousands of records each field's name is kept once
 from typing import Any, Protocol
 
 UNFINISHED = ".tmp"
@@ -45,6 +46,40 @@ MIRRORS: list[Mirror] = []  # of this process
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+class ReadOnce:
+    """The JSON files of a folder, of which each is read once.
+
+    One under whose name another was written since is read again: that is a new file, with an inode
+    or a time of its own.
+
+    Args:
+        folder: Where they stand; it need not be there.
+        read: Gives a file's content.
+    """
+
+    def __init__(self, folder: Path, read: Callable[[Path], dict[str, Any]]) -> None:
+        self.folder, self.read_file = folder, read
+        self._known: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+
+    def read(self) -> list[dict[str, Any]]:
+        """The contents by file name, each the caller's own."""
+        before, self._known = self._known, {}
+        for name, stamp in self._stamps():
+            known = before.get(name)
+            if known is None or known[0] != stamp:
+                content = self.read_file(self.folder / name)
+                known = stamp, {intern(field): value for field, value in content.items()}
+            self._known[name] = known
+        return [dict(content) for _, content in self._known.values()]
+
+    def _stamps(self) -> list[tuple[str, tuple[int, int, int]]]:
+        if not self.folder.is_dir():
+            return []
+        with os.scandir(self.folder) as entries:
+            found = [(each.name, each.stat()) for each in entries if each.name.endswith(".json")]
+        return sorted((name, (s.st_ino, s.st_mtime_ns, s.st_size)) for name, s in found)
 
 
 def sha256_of(path: Path) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tune_sentiment.durable import (
+    ReadOnce,
     names_in,
     read_json,
     remove,
@@ -58,6 +59,8 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._trials = ReadOnce(path / "trials", _record)
+        self._confirmations = ReadOnce(self.confirm, _record)
 
     @property
     def study_file(self) -> Path:
@@ -199,11 +202,11 @@ class StudyFolder:
 
     def trials(self) -> list[dict[str, Any]]:
         """Every trial's record, by number."""
-        return [_record(path) for path in sorted((self.path / "trials").glob("*.json"))]
+        return self._trials.read()
 
     def confirmations(self) -> list[dict[str, Any]]:
         """Every confirmation run's record, by file name."""
-        return [_record(path) for path in sorted(self.confirm.glob("*.json"))]
+        return self._confirmations.read()
 
     def trainings(self, part: str = TRIALS) -> list[Training]:
         """Every training that was ever begun, by number."""
@@ -215,8 +218,8 @@ class StudyFolder:
             made.append(Training(proposal, rows[0]["started_at"], rows[1:]))
         return sorted(made, key=lambda training: training.proposal.number)
 
-    def history(self) -> list[PastTrial]:
-        """Every trial that was ever begun, by number, as sampler and scheduler need it."""
+    def history(self, trainings: Iterable[Training] | None = None) -> list[PastTrial]:
+        """Every trial that was ever begun, or those given, as sampler and scheduler need them."""
         ended = {record["key"]: record["status"] for record in self.trials()}
         return [
             PastTrial(
@@ -225,7 +228,7 @@ class StudyFolder:
                 tuple(line["objective"] for line in training.evaluations),
                 tuple(line["sequence"] for line in training.evaluations),
             )
-            for training in self.trainings()
+            for training in (self.trainings() if trainings is None else trainings)
         ]
 
     def log_test_opening(self, entry: Mapping[str, Any]) -> None:

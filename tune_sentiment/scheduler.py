@@ -55,6 +55,11 @@ class Asha(AsyncHyperBandScheduler):
         self._replay(past)
 
     def _replay(self, past: Sequence[PastTrial]) -> None:
+        """Fill the rungs, and decide about open trials.
+
+        A cutoff takes all scores of its rung, so those of ended trials, which nobody asks for, are
+        left out.
+        """
         events = [
             (sequence, evaluation, objective, trial)
             for trial in past
@@ -64,12 +69,18 @@ class Asha(AsyncHyperBandScheduler):
         ]
         for trial in past:
             self.on_trial_add(None, _stand_in(trial))
+        [bracket] = self._brackets
         for _, evaluation, objective, trial in sorted(events, key=lambda event: event[0]):
+            if trial.status is not None:  # what was decided then stands in its record
+                bracket.cutoff = lambda recorded: None
             result = {TIME: evaluation, OBJECTIVE: objective, "status": "running"}
             self.on_trial_result(None, _stand_in(trial), result)
+            vars(bracket).pop("cutoff", None)
         for trial in past:
             if trial.status is not None:
                 self.on_trial_remove(None, _stand_in(trial))
+            if trial.status == "pruned":
+                self.decisions[trial.proposal.key] = TrialScheduler.STOP
 
     def is_stopped(self, key: str) -> bool:
         """Whether ASHA ended the trial with this key."""

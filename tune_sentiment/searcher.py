@@ -5,10 +5,11 @@ for ever, and cannot be filled from records. This searcher stands on Ray's publi
 on Optuna's public ask and tell.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
@@ -16,7 +17,7 @@ from tune_sentiment.ledger import PastTrial
 from tune_sentiment.metrics import Mode
 from tune_sentiment.proposal import Proposal, trial_key
 from tune_sentiment.space import SearchSpace
-from tune_sentiment.told import learnt
+from tune_sentiment.told import known_trial, learnt
 
 OBJECTIVE = "objective"  # what trials report: the searched metric's best value so far
 # Beside start points; Optuna's 10 random trials are half of a small study.
@@ -24,6 +25,25 @@ SAMPLER: dict[str, Any] = {"n_startup_trials": 5}
 MAX_REPEATS = 20
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class _Sampler(optuna.samplers.TPESampler):
+    """TPE that is told what is searched, and need not find it out from all trials every time.
+
+    Args:
+        distributions: Of every trial.
+        **settings: TPE's own.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.searched = {name: d for name, d in sorted(distributions.items()) if not d.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """What all trials have searched."""
+        return self.searched
 
 
 class Search(Searcher):
@@ -59,21 +79,18 @@ class Search(Searcher):
             if trial.status is not None:
                 values = dict(enumerate(trial.objectives, start=1))
                 self.outcomes[trial.proposal.key] = (trial.status, values)
+        params = {trial.proposal.key: self._searched(trial.proposal.params) for trial in past}
         for trial in past:
             for key in trial.proposal.repeats:
-                self._add(self._params_of(past, key), *self.outcomes[key])
+                self._add(params[key], *self.outcomes[key])
             if trial.status is None:
-                self.study.enqueue_trial(self._searched(trial.proposal.params))
+                self.study.enqueue_trial(params[trial.proposal.key])
             else:
-                outcome = self.outcomes[trial.proposal.key]
-                self._add(self._searched(trial.proposal.params), *outcome)
+                self._add(params[trial.proposal.key], *self.outcomes[trial.proposal.key])
         known = [self._searched(trial.proposal.params) for trial in past]
         for point in self.space.start:
             if dict(point) not in known:
                 self.study.enqueue_trial(dict(point))
-
-    def _params_of(self, past: Sequence[PastTrial], key: str) -> dict[str, Any]:
-        return next(self._searched(t.proposal.params) for t in past if t.proposal.key == key)
 
     def _searched(self, params: Any) -> dict[str, Any]:
         return {name: params[name] for name in self.distributions}
@@ -81,15 +98,8 @@ class Search(Searcher):
     def _add(self, params: dict[str, Any], status: str, values: dict[int, float]) -> None:
         state, kept = learnt(status, values)
         best = kept[max(kept)] if kept else None
-        self.study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                value=None if state is TrialState.FAIL else best,
-                params=params,
-                distributions=self.distributions,
-                intermediate_values=kept,
-            )
-        )
+        value = None if state is TrialState.FAIL else best
+        self.study.add_trial(known_trial(state, value, dict(params), self.distributions, kept))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next proposal as a trial's configuration, ``None`` to wait, or ``FINISHED``."""
@@ -142,9 +152,8 @@ class Search(Searcher):
         begun = sum(
             trial.state is not TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)
         )
-        self.study.sampler = optuna.samplers.TPESampler(
-            seed=(self.seed * 100_003 + begun) % 2**32, **SAMPLER
-        )
+        seed = (self.seed * 100_003 + begun) % 2**32
+        self.study.sampler = _Sampler(self.distributions, seed=seed, **SAMPLER)
         return self.study.ask(self.distributions)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

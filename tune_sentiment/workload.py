@@ -1,7 +1,7 @@
 """What a study still has to run, and with what: folder, inputs, slots, what trainings share."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tune_sentiment.machines import machine
 from tune_sentiment.methods import Method
 from tune_sentiment.places import place_of
 from tune_sentiment.recorder import Recorder
-from tune_sentiment.records import RECORD_FIELDS, TrialRecord, flat
+from tune_sentiment.records import RECORD_FIELDS, Training, TrialRecord, flat
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.session import SharedInputs
 from tune_sentiment.slots import Slots, plan_slots
@@ -128,12 +128,20 @@ def confirmation_recorder(
     )
 
 
-def scheduler_and_recorder(study: Study, folder: StudyFolder) -> tuple[Asha | None, Recorder]:
-    """A search's ASHA, if its method is stopped early, and its recorder, filled from the ledger."""
-    past, settings = folder.history(), study.scheduler()
+def scheduler_and_recorder(
+    study: Study, folder: StudyFolder, trainings: Sequence[Training] | None = None
+) -> tuple[Asha | None, Recorder]:
+    """A search's ASHA, if its method is stopped early, and its recorder, filled from the ledger.
+
+    Args:
+        study: What is searched.
+        folder: Its ledger.
+        trainings: Those of the ledger, if they were read just before.
+    """
+    trainings = folder.trainings() if trainings is None else trainings
+    past, settings = folder.history(trainings), study.scheduler()
     asha = Asha(mode=study.metric.mode, settings=settings, past=past) if settings else None
     ended = {trial.proposal.key for trial in past if trial.status is not None}
-    trainings = folder.trainings()
 
     def write_record(record: TrialRecord, params: Mapping[str, Any]) -> None:
         folder.write_trial(record, params)
