@@ -27,7 +27,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Search(Searcher):
-    """Start points first, then TPE (Bergstra et al., 2011), filled from a study's records.
+    """Winners of earlier searches and start points first, then TPE (Bergstra et al., 2011).
+
+    It is filled from a study's records.
 
     The sampler is seeded anew for each proposal, by the number of proposals before it, so a study
     that goes on proposes what an uninterrupted one would have.
@@ -68,9 +70,9 @@ class Search(Searcher):
                 outcome = self.outcomes[trial.proposal.key]
                 self._add(self._searched(trial.proposal.params), *outcome)
         known = [self._searched(trial.proposal.params) for trial in past]
-        for point in self.space.start:
-            if dict(point) not in known:
-                self.study.enqueue_trial(dict(point))
+        for point in self.space.tried_first:
+            if point not in known:
+                self.study.enqueue_trial(point)
 
     def _params_of(self, past: Sequence[PastTrial], key: str) -> dict[str, Any]:
         return next(self._searched(t.proposal.params) for t in past if t.proposal.key == key)
@@ -126,6 +128,8 @@ class Search(Searcher):
     ) -> Proposal:
         starts = [dict(point) for point in self.space.start] or [{}]
         origin = "start" if trial.params in starts else "sampler"
+        if trial.params in [dict(point) for point in self.space.prior]:
+            origin = "prior"
         if self.space.is_listed:
             origin = "preset"
         number, self.next_number = self.next_number, self.next_number + 1
