@@ -4,7 +4,7 @@ Only JSON and parquet files that the ledger names are read. What cannot be read,
 belong there, is named in ``gaps`` and left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -164,6 +164,21 @@ def load_study(folder: Path) -> LoadedStudy:
     Raises:
         ValueError: If its ``study.json`` cannot be read.
     """
+    study = load_search(folder)
+    for path in strangers(folder):
+        study.gaps.append(f"{path} does not belong to a study and was not read")
+    study.openings.extend(openings(folder, study.gaps))
+    study.gaps.extend(contradictions(study))
+    _ = study.test_predictions  # its gaps belong to what is told of the study
+    return study
+
+
+def load_search(folder: Path) -> LoadedStudy:
+    """Read what a study's search and the choice of its winner left, and nothing of the test split.
+
+    Raises:
+        ValueError: If its ``study.json`` cannot be read.
+    """
     description = read_json(folder / "study.json")
     if not isinstance(description, dict):
         raise ValueError("it is not an object")
@@ -183,11 +198,6 @@ def load_study(folder: Path) -> LoadedStudy:
     runs = _records(study, "confirm")
     study.runs.extend({"trial_key": str(r["key"]).partition("-")[0], **r} for r in runs)
     study.runs.sort(key=lambda run: (run["trial_key"], int(run["seed"])))
-    for path in strangers(folder):
-        study.gaps.append(f"{path} does not belong to a study and was not read")
-    study.openings.extend(openings(folder, study.gaps))
-    study.gaps.extend(contradictions(study))
-    _ = study.test_predictions  # its gaps belong to what is told of the study
     return study
 
 
@@ -208,12 +218,17 @@ def _records(study: LoadedStudy, part: str) -> list[dict[str, Any]]:
     return found
 
 
-def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list[LoadedStudy]:
+def load_studies(
+    results: Iterable[Path],
+    gaps: list[str] | None = None,
+    load: Callable[[Path], LoadedStudy] = load_study,
+) -> list[LoadedStudy]:
     """Every study in these folders: a results folder, or a study's own.
 
     Args:
         results: Where to look.
         gaps: Takes what could not be read.
+        load: Reads one study.
     """
     named = [] if gaps is None else gaps
     roots = list(results)
@@ -224,7 +239,7 @@ def load_studies(results: Iterable[Path], gaps: list[str] | None = None) -> list
     studies = []
     for folder in study_folders(roots):
         try:
-            studies.append(load_study(folder))
+            studies.append(load(folder))
             named += studies[-1].gaps
         except (OSError, ValueError) as error:
             named.append(f"{folder / 'study.json'} cannot be read: {short(error)}")
