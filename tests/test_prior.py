@@ -189,6 +189,16 @@ def test_the_same_command_goes_on_whatever_is_stored_by_then(
             planned("--seed", "7")
 
 
+def test_other_results_are_looked_at_anew(old: Path, planned: Planned, tmp_path: Path) -> None:
+    store(old, "theirs")
+    begun = planned()[-1]
+    StudyFolder(tmp_path / "results" / begun.id).write_study(begun.describe())
+    store(tmp_path / "other", "others", lr=5e-4)
+    other = planned("--warm-start", str(tmp_path / "other"), warm=False)[-1]
+    assert sources(other) == ["others"]
+    assert other.id != begun.id
+
+
 def test_a_study_that_says_other_points_than_its_name_is_not_gone_on_with(
     old: Path, planned: Planned, tmp_path: Path
 ) -> None:
