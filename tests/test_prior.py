@@ -269,9 +269,12 @@ def test_where_there_is_nothing_to_begin_with_one_line_says_what_is_there(
 def test_every_study_that_finds_nothing_is_named(
     old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(old, "theirs")
     words = ["--method", "svm,lora,full", *LORA[2:], "--results", str(tmp_path / "results")]
-    assert run_search.main([*words, "--warm-start", str(old)]) == 2
+    words += ["--warm-start", str(old)]
+    assert run_search.main(words) == 2
+    assert capsys.readouterr().err == f"error: --warm-start {old}: there is no such folder\n"
+    store(old, "theirs")
+    assert run_search.main(words) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
     assert "svm on demo with tiny: no study of svm" in said[0]

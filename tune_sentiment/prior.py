@@ -7,7 +7,6 @@ points that it began with: the same command goes on with them, whatever is store
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,17 +55,17 @@ def warm_started(
     Args:
         studies: As they would begin without.
         results: Where their own ledgers are: one that was begun keeps the points it began with.
-        read: Reads the earlier studies; called only if a study has not begun.
+        read: Reads the earlier studies; called once, and only if a study has not begun.
 
     Raises:
         UsageError: If there is nothing to begin a study with; all such studies are named.
     """
-    earlier = cache(read)
+    asked = [study for study in studies if study.config.warm_start is not None]
+    kept = {study.id: begun(study, results) for study in asked}
+    earlier = read() if None in kept.values() else []
 
     def warm(study: "Study") -> "Study":
-        if study.config.warm_start is None:
-            return study
-        return begun(study, results) or begin(study, earlier())
+        return kept[study.id] or begin(study, earlier) if study.id in kept else study
 
     return collected(warm, studies)
 
