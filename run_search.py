@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from tune_sentiment.study import Study
 
 
+# What a preset decides itself.
+DECIDED = ["method", "space", "fix", "trials", "max_epochs", "padding", "time_budget_minutes"]
+DECIDED += ["warm_start"]
+
+
 def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
     """Resolve everything that was asked for, before anything starts.
 
@@ -90,7 +95,14 @@ def plan(args: argparse.Namespace) -> "tuple[list[Study], Resources, Path]":
         fixed=fixed,
         with_baseline=partial(_with_baseline, results, args.confirm_seeds > 0),
     )
-    studies = grid.preset_studies(preset) if preset else grid.studies()
+    if preset:
+        return grid.preset_studies(preset), resources, results
+    studies = grid.studies()
+    if args.warm_start is not None:
+        from analysis.winners import earlier_studies
+        from tune_sentiment.prior import warm_started
+
+        studies = warm_started(studies, results, partial(earlier_studies, args.warm_start, say))
     return studies, resources, results
 
 
@@ -131,15 +143,7 @@ def _preset(args: argparse.Namespace) -> "Preset | None":
         raise unknown("preset", args.preset, PRESETS, plural="Presets")
     preset = PRESETS[args.preset]
     usual = build_parser().parse_args([])
-    for name in (
-        "method",
-        "space",
-        "fix",
-        "trials",
-        "max_epochs",
-        "padding",
-        "time_budget_minutes",
-    ):
+    for name in DECIDED:
         if getattr(args, name) != getattr(usual, name):
             flag = f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} cannot be chosen: --preset {args.preset} decides it")

@@ -180,5 +180,6 @@ def _settings(study: LoadedStudy) -> dict[str, Any]:
         **(description.get("defaults") or {}),
         **description["plan"],
         "seed": description["seed"],
+        "warm_start": "yes" if description["space"].get("prior") else "no",
         **(description["space"].get("fixed") or {}),
     }

@@ -124,6 +124,14 @@ def one_class(studies: Sequence[LoadedStudy]) -> list[str]:
     return found
 
 
+def warm_started(study: LoadedStudy) -> list[str]:
+    """Trials of other studies chose where this one began, and its budget does not count them."""
+    sources = study.description.get("prior_from")
+    listed = sources if isinstance(sources, list) else []
+    named = [str(each.get("study")) for each in listed if isinstance(each, dict)]
+    return [f"its search began with earlier winners, of {', '.join(named)}"] if named else []
+
+
 def unequal_budgets(studies: Sequence[LoadedStudy]) -> list[str]:
     """Studies that were searched with different numbers of trials or epochs."""
     searched = sorted((s for s in studies if _space_size(s) is None), key=lambda s: s.method)
@@ -165,6 +173,7 @@ STUDY_CHECKS: tuple[Callable[[LoadedStudy], list[str]], ...] = (
     at_a_boundary,
     unconverged,
     opened_again,
+    warm_started,
 )
 COMPARISON_CHECKS: tuple[Callable[[Sequence[LoadedStudy]], list[str]], ...] = (
     small_test,

@@ -4,7 +4,7 @@ Only JSON and parquet files that the ledger names are read. What cannot be read,
 belong there, is named in ``gaps`` and left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -150,6 +150,21 @@ def load_study(folder: Path) -> LoadedStudy:
     Raises:
         ValueError: If its ``study.json`` cannot be read.
     """
+    study = load_search(folder)
+    for path in strangers(folder):
+        study.gaps.append(f"{path} does not belong to a study and was not read")
+    study.openings.extend(openings(folder, study.gaps))
+    study.gaps.extend(contradictions(study))
+    _ = study.test_predictions  # its gaps belong to what is told of the study
+    return study
+
+
+def load_search(folder: Path) -> LoadedStudy:
+    """Read what a study's search and the choice of its winner left, and nothing of the test split.
+
+    Raises:
+        ValueError: If its ``study.json`` cannot be read.
+    """
     description = describe(folder)
     gaps: list[str] = []
     said = forecast(folder, gaps)
@@ -159,11 +174,6 @@ def load_study(folder: Path) -> LoadedStudy:
     runs = _records(study, "confirm")
     study.runs.extend({"trial_key": str(r["key"]).partition("-")[0], **r} for r in runs)
     study.runs.sort(key=lambda run: (run["trial_key"], int(run["seed"])))
-    for path in strangers(folder):
-        study.gaps.append(f"{path} does not belong to a study and was not read")
-    study.openings.extend(openings(folder, study.gaps))
-    study.gaps.extend(contradictions(study))
-    _ = study.test_predictions  # its gaps belong to what is told of the study
     return study
 
 
@@ -186,7 +196,10 @@ def _records(study: LoadedStudy, part: str) -> list[dict[str, Any]]:
 
 
 def load_studies(
-    results: Iterable[Path], gaps: list[str] | None = None, method: str | None = None
+    results: Iterable[Path],
+    gaps: list[str] | None = None,
+    method: str | None = None,
+    load: Callable[[Path], LoadedStudy] = load_study,
 ) -> list[LoadedStudy]:
     """Every study in these folders: a results folder, or a study's own.
 
@@ -194,6 +207,7 @@ def load_studies(
         results: Where to look.
         gaps: Takes what could not be read.
         method: The only one whose studies are wanted, if it is one.
+        load: Reads one study.
     """
     named = [] if gaps is None else gaps
     roots = list(results)
@@ -205,7 +219,7 @@ def load_studies(
     for folder in study_folders(roots):
         try:
             if method in (None, describe(folder)["method"]):
-                studies.append(load_study(folder))
+                studies.append(load(folder))
                 named += studies[-1].gaps
         except (OSError, ValueError) as error:
             named.append(f"{folder / 'study.json'} cannot be read: {short(error)}")

@@ -52,13 +52,11 @@ def train(setup: TrialSetup, params: Mapping[str, Any], seed: int, data: Corpus)
     proposal = Proposal(number=0, key=key, origin="preset", params=params, seed=seed)
     made: dict[str, Any] = {"key": key, "seed": seed, **{name: params[name] for name in GRID}}
     scores: dict[str, list[float]] = {"val_accuracy": [], "val_loss": []}
-    seconds = []
     for report in reports(setup, proposal, data.train_tokens, data.validation_tokens):
         details = report["details"]
         for name, values in scores.items():
             values.append(round(details["metrics"][name], 6))
-        seconds.append(round(details["train_seconds"] + details["eval_seconds"], 2))
-    return {**made, "status": report["status"], **scores, "seconds": seconds}
+    return {**made, "status": report["status"], **scores}
 
 
 def main(seeds: Sequence[int] = SEEDS) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.answers import sides
 from analysis.checks import shared_between_datasets, warnings
 from analysis.load import load_studies
 from tests.ledgers import description, trial, write
@@ -58,6 +59,11 @@ def bad(name: str) -> dict[str, Any]:
             "rights": [0.8],
             "splits": one_class,
         },
+        "its search began with earlier winners, of there, here": {
+            "trials": MANY,
+            "rights": [0.8, 0.8],
+            "prior_from": [{"study": "there"}, {"study": "here"}],
+        },
         "2 texts of test stand in train, too": {
             "trials": MANY,
             "rights": [0.8],
@@ -83,12 +89,29 @@ def bad(name: str) -> dict[str, Any]:
         "opened 2 times",
         "only 12 test texts: one text is 8.3 points",
         "test has texts of one class only",
+        "its search began with earlier winners, of there, here",
         "2 texts of test stand in train, too",
     ],
 )
 def test_a_check_fires_for_what_it_is_there_for(warning: str, tmp_path: Path) -> None:
     write(tmp_path, "lora", **bad(warning))
     assert warning in warned(tmp_path)
+
+
+@pytest.mark.parametrize("said", [7, "x", [], [7], {"study": "there"}])
+def test_what_is_no_list_of_earlier_studies_is_no_warning(said: object, tmp_path: Path) -> None:
+    write(tmp_path, "lora", MANY, [0.8, 0.8], prior_from=said)
+    assert warned(tmp_path) == ""
+
+
+def test_two_searches_of_a_method_are_told_apart_by_what_they_began_with(tmp_path: Path) -> None:
+    write(tmp_path, "lora", MANY, [0.8, 0.8])
+    space = {**description("lora")["space"], "prior": [{"lr": 1e-4, "rank": 8}]}
+    write(tmp_path, "lora", MANY, [0.8, 0.8], name="warm", space=space)
+    assert sorted(side.name for side in sides(load_studies([tmp_path]))) == [
+        "lora (warm_start=no)",
+        "lora (warm_start=yes)",
+    ]
 
 
 def test_unequal_budgets_are_named(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -73,6 +74,15 @@ def test_start_points_come_first_and_in_order() -> None:
     assert [p.number for p in (first, second, third)] == [0, 1, 2]
 
 
+WARM = replace(SPACE, prior=[{"lr": 2e-3, "rank": 16}, SPACE.start[1]])
+
+
+def test_earlier_winners_come_before_the_start_points_and_say_so() -> None:
+    found = run(Search(WARM, mode="max", seed=1), 4, mixed)
+    assert [dict(p.params) for p in found[:3]] == [*WARM.prior, SPACE.start[0]]
+    assert [p.origin for p in found] == ["prior", "prior", "start", "sampler"]
+
+
 def test_pinned_values_stand_in_every_proposal_and_are_not_searched() -> None:
     search = Search(SPACE.pin({"lr": 5e-4}), mode="max", seed=1)
     found = [dict(p.params) for p in run(search, 3, lambda p: ("finished", [0.5]))]
@@ -110,12 +120,13 @@ def test_a_trial_without_any_report_has_failed() -> None:
     assert search.study.get_trials()[0].state == TrialState.FAIL
 
 
-def test_a_search_filled_from_records_goes_on_as_if_never_interrupted() -> None:
-    whole = run(Search(SPACE, mode="max", seed=5), 14, mixed)
+@pytest.mark.parametrize("space", [SPACE, WARM], ids=["start points", "earlier winners"])
+def test_a_search_filled_from_records_goes_on_as_if_never_interrupted(space: SearchSpace) -> None:
+    whole = run(Search(space, mode="max", seed=5), 14, mixed)
     assert {mixed(p)[0] for p in whole} == {"finished", "pruned", "diverged"}
     for cut in (1, 2, 5, 9, 13):
         past = as_past(whole[:cut], mixed)
-        rest = run(Search(SPACE, mode="max", seed=5, past=past), 14 - cut, mixed)
+        rest = run(Search(space, mode="max", seed=5, past=past), 14 - cut, mixed)
         assert rest == whole[cut:]
 
 

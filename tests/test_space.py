@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from ray import tune
@@ -42,6 +43,20 @@ def test_pinning_takes_a_name_out_of_the_search_and_out_of_the_start_points() ->
     assert set(pinned.params) == {"rank", "n"}
     assert pinned.fixed == {"lr": 0.5}
     assert pinned.start == [{"rank": 4, "n": 1}]
+
+
+def test_earlier_winners_are_tried_before_the_start_points_and_change_what_a_space_is() -> None:
+    cold = space(lr=1e-3, rank=4, n=1)
+    won = {"lr": 1e-4, "rank": 8, "n": 2}
+    warm = replace(cold, prior=[won])
+    assert warm.tried_first == [won, *cold.start]
+    assert replace(cold, prior=[cold.start[0]]).tried_first == cold.start
+    assert warm.example() == cold.start[0]
+    assert warm.pin({"lr": 0.5}).prior == [{"rank": 8, "n": 2}]
+    assert warm.describe() == {**cold.describe(), "prior": [won]}
+    assert "prior" not in cold.describe()
+    with pytest.raises(UsageError, match="outside"):
+        replace(cold, prior=[{**won, "lr": 1.0}])
 
 
 def test_the_size_of_a_finite_space_is_known() -> None:

@@ -10,7 +10,7 @@ from tune_sentiment.config import StudyConfig
 from tune_sentiment.methods import COMPARED
 from tune_sentiment.options import build_parser
 
-OF_ONE_RUN = ("method", "dataset", "fix", "name", "dry_run", "space")
+OF_ONE_RUN = ("method", "dataset", "fix", "name", "dry_run", "space", "warm_start")
 
 
 def this_command(argv: Sequence[str] | None) -> str:

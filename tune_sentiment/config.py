@@ -40,6 +40,7 @@ class StudyConfig:
         precision: ``auto`` (bf16 or fp16 on a GPU, fp32 on a CPU), ``fp32``, ``fp16`` or ``bf16``.
         seed: Every trial of the study trains with it.
         name: A label for people; not part of the study's identity.
+        warm_start: Results of earlier searches, whose winners are tried first.
 
     Raises:
         UsageError: If a value is out of its range.
@@ -60,6 +61,7 @@ class StudyConfig:
     precision: str = "auto"
     seed: int = 42
     name: str | None = None
+    warm_start: str | None = None
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, "trials >= 1", self.trials)

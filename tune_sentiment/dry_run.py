@@ -1,6 +1,6 @@
 """What a command would do, and what it would take: a dry run, which starts no Ray."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,14 @@ from tune_sentiment.failures import reading
 from tune_sentiment.footprint import Card, cards_here
 from tune_sentiment.forecast import Forecast, forecast, lines, total
 from tune_sentiment.ledger import StudyFolder
-from tune_sentiment.outlook import describe_counts, still_to_run, time_line, typical_params
+from tune_sentiment.outlook import (
+    describe_counts,
+    setting,
+    still_to_run,
+    time_line,
+    tried_first,
+    typical_params,
+)
 from tune_sentiment.places import address_of
 from tune_sentiment.provenance import gpus
 from tune_sentiment.slots import Slots
@@ -33,10 +40,10 @@ def describe(
         with reading(folder.path):
             done, trials = len(folder.trials()), still_to_run(study, folder)[0]
         space = study.space
-        pinned = _setting(space.fixed or {})
+        pinned = setting(space.fixed or {})
         searched = f"  searched     {', '.join(space.params) or 'nothing: all pinned'}"
         plan = [f"  plan         {study.config.max_epochs} epochs, {study.config.padding} padding"]
-        runs = [f"  runs         {_setting(point)}" for point in space.start if point]
+        runs = [f"  runs         {setting(point)}" for point in space.start if point]
         text = [
             study.id,
             f"  folder       {address_of(folder.path)}",
@@ -44,6 +51,7 @@ def describe(
             f"  model        {study.source.backbone.name} ({study.source.backbone.fingerprint})",
             *(runs if space.is_listed else [searched]),
             f"  pinned       {pinned or 'nothing'}",
+            *(f"  tried first  {point} ({won})" for point, won in tried_first(study)),
             *(plan if study.plan else []),
             f"  metric       {study.config.metric}, comparison {study.comparison}",
             f"  trials       {done} done, {trials} to run",
@@ -122,7 +130,3 @@ def _tokens(study: Study, known: dict[str, Any]) -> tuple[Any, Any]:
         known[study.comparison] = train, validation
     made: tuple[Any, Any] = known[study.comparison]
     return made
-
-
-def _setting(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -95,7 +95,7 @@ class Grid:
         found = [study(method, fixed=self.fixed[method]) for method in self.methods]
         if BASELINE in self.methods or metric_named(self.asked["metric"]).needs_probabilities:
             return found
-        baseline = study(BASELINE)
+        baseline = study(BASELINE, warm_start=None)  # one for every table, however others begin
         return found if baseline.comparison in self._done else [baseline, *found]
 
     def _config(self, pair: Pair, **more: Any) -> StudyConfig:

@@ -61,6 +61,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "a Python file with your own SPACE, in place of its method's",
     },
+    "--warm-start": {
+        "metavar": "RESULTS",
+        "help": "earlier searches, whose winners on other data or models are tried first",
+    },
     "--trials": {"type": int, "help": "configurations of each study"},
     "--max-epochs": {"type": int, "help": "epochs that each trial is planned for"},
     "--time-budget-minutes": {"type": float, "help": "end each search after this long"},
@@ -105,7 +109,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 GROUPS = {
     "what": "--method --dataset --preset --text-column --label-column --drop-empty --encoding "
-    "--model --metric --fix --space",
+    "--model --metric --fix --space --warm-start",
     "how much": "--trials --max-epochs --time-budget-minutes --confirm-seeds --train-samples "
     "--max-length --padding --precision --seed",
     "where": "--results --name --data-dir --dry-run --price-per-hour",

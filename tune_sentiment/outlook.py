@@ -75,6 +75,8 @@ def announce(
             if measured is not None:
                 why = time_line(study, measured, trials, confirmations, slots, there)
             say(f"{study.id}: {_rest(trials, folder)}, {why}")
+            for point, won in tried_first(study) if trials else ():
+                say(f"{study.id}: first {point} ({won})")
             of_this = partial(forecast, study, measured, slots, price_per_hour=price_per_hour)
             made[study.id] = of_this()
             rest.append(of_this(done=study.num_trials - trials, confirmations=confirmations))
@@ -97,6 +99,19 @@ def _rest(trials: int, folder: StudyFolder) -> str:
     if trials and folder.test_openings():
         line += " (the test split was opened before; a new winner opens it again)"
     return line
+
+
+def tried_first(study: Study) -> list[tuple[str, str]]:
+    """The points from earlier searches that a study begins with, and where each one won."""
+    return [
+        (setting(point), f"won on {about['dataset']} with {about['model']}: {about['study']}")
+        for point, about in zip(study.space.prior, study.prior_from, strict=True)
+    ]
+
+
+def setting(values: Mapping[str, Any]) -> str:
+    """Hyperparameters in a line."""
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def still_to_run(study: Study, folder: StudyFolder) -> tuple[int, int]:

@@ -83,7 +83,7 @@ def check(space: SearchSpace) -> None:
     if space.is_listed and not space.start and space.params:
         raise UsageError("is_listed wants start points: they are all that is run")
     plan = PLAN if method.is_neural else {}
-    for point in (*space.start, *extremes(space)):
+    for point in (*space.prior, *space.start, *extremes(space)):
         values = {**point, **pinned}
         for name, value in values.items():
             if name in owned:  # else the owner's own refusal names it

@@ -14,7 +14,7 @@ class Proposal:
     Args:
         number: Place in the study, counted from 0.
         key: Hash of the configuration and the seed; names the record.
-        origin: ``start``, ``sampler``, ``preset`` or ``confirm``.
+        origin: ``prior``, ``start``, ``sampler``, ``preset`` or ``confirm``.
         params: Every searched or pinned hyperparameter by name.
         seed: Random seed of this training.
         evaluations: Stop after this many evaluations; ``None`` for all that are planned.

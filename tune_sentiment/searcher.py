@@ -47,7 +47,9 @@ class _Sampler(optuna.samplers.TPESampler):
 
 
 class Search(Searcher):
-    """Start points first, then TPE (Bergstra et al., 2011), filled from a study's records.
+    """Winners of earlier searches and start points first, then TPE (Bergstra et al., 2011).
+
+    It is filled from a study's records.
 
     The sampler is seeded anew for each proposal, by the number of proposals before it, so a study
     that goes on proposes what an uninterrupted one would have.
@@ -88,9 +90,9 @@ class Search(Searcher):
             else:
                 self._add(params[trial.proposal.key], *self.outcomes[trial.proposal.key])
         known = [self._searched(trial.proposal.params) for trial in past]
-        for point in self.space.start:
-            if dict(point) not in known:
-                self.study.enqueue_trial(dict(point))
+        for point in self.space.tried_first:
+            if point not in known:
+                self.study.enqueue_trial(point)
 
     def _searched(self, params: Any) -> dict[str, Any]:
         return {name: params[name] for name in self.distributions}
@@ -136,6 +138,8 @@ class Search(Searcher):
     ) -> Proposal:
         starts = [dict(point) for point in self.space.start] or [{}]
         origin = "start" if trial.params in starts else "sampler"
+        if trial.params in [dict(point) for point in self.space.prior]:
+            origin = "prior"
         if self.space.is_listed:
             origin = "preset"
         number, self.next_number = self.next_number, self.next_number + 1

@@ -21,6 +21,7 @@ class SearchSpace:
         method: A name in METHODS.
         params: A Ray Tune domain for each searched hyperparameter.
         start: Configurations that are tried first, in order: known-good ones.
+        prior: Configurations that are tried before those: winners of earlier searches.
         fixed: Pinned hyperparameters, no longer searched.
         is_listed: Whether the start points are all that is run, each to its last epoch.
         is_own: Whether it is the user's, from a file.
@@ -32,13 +33,14 @@ class SearchSpace:
     method: str
     params: Mapping[str, Any]
     start: Sequence[Mapping[str, Any]] = ()
+    prior: Sequence[Mapping[str, Any]] = ()
     fixed: Mapping[str, Any] | None = None
     is_listed: bool = False
     is_own: bool = False
 
     def __post_init__(self) -> None:
         domains = self.distributions()
-        for point in self.start:
+        for point in (*self.prior, *self.start):
             if set(point) != set(domains):
                 raise UsageError(
                     f"{self.method}: a start point names {sorted(point)}, the space "
@@ -56,19 +58,30 @@ class SearchSpace:
 
     def pin(self, values: Mapping[str, Any]) -> "SearchSpace":
         """The space with some hyperparameters held at a value; it may lie outside their domain."""
-        start: list[dict[str, Any]] = []
-        for point in self.start:
-            rest = {name: value for name, value in point.items() if name not in values}
-            if rest and rest not in start:
-                start.append(rest)
+
+        def unpinned(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            for point in points:
+                rest = {name: value for name, value in point.items() if name not in values}
+                if rest and rest not in found:
+                    found.append(rest)
+            return found
+
         return SearchSpace(
             method=self.method,
             params={name: d for name, d in self.params.items() if name not in values},
-            start=start,
+            start=unpinned(self.start),
+            prior=unpinned(self.prior),
             fixed={**(self.fixed or {}), **values},
             is_listed=self.is_listed,
             is_own=self.is_own,
         )
+
+    @property
+    def tried_first(self) -> list[dict[str, Any]]:
+        """What the search begins with, in order, each once."""
+        rest = [dict(point) for point in self.start if point not in self.prior]
+        return [*map(dict, self.prior), *rest]
 
     def example(self) -> dict[str, Any]:
         """A configuration from the space: the first start point, else the middle of it."""
@@ -89,7 +102,11 @@ class SearchSpace:
     def describe(self) -> dict[str, Any]:
         """The space as JSON values: Optuna distributions, pinned values, start points."""
         domains = self.distributions().items()
-        marks = {name: True for name in ("is_listed", "is_own") if getattr(self, name)}
+        marks: dict[str, Any] = {
+            name: True for name in ("is_listed", "is_own") if getattr(self, name)
+        }
+        if self.prior:  # named only where there is one: the ids of all other studies stay
+            marks["prior"] = [dict(point) for point in self.prior]
         return {
             "distributions": {name: od.distribution_to_json(d) for name, d in sorted(domains)},
             "fixed": dict(self.fixed or {}),

@@ -5,7 +5,7 @@ command finds its study again on any machine and with any number of workers.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from tune_sentiment.source import Source
 from tune_sentiment.space import SearchSpace
 from tune_sentiment.splits import check_subset_size
 
-ASKED = ("dataset", "model", "padding", "precision")  # as the user wrote them
+ASKED = ("dataset", "model", "padding", "precision", "warm_start")  # as the user wrote them
 MANY_TRAINING_TEXTS = 20_000  # from here on an epoch is long enough for four evaluations
 HASHED_LENGTH = 10
 LONGEST_WORD = 60  # of a folder's name; file systems end at 255 bytes in all
@@ -39,12 +39,15 @@ class Study:
         space: The method's space with the pinned values taken out.
         source: Data and backbone.
         beside: Trials of the other studies of a preset or a grid, which run side by side.
+        prior_from: Whose winners the points of the space's prior are, one for each: ``study``,
+            ``dataset`` and ``model``.
     """
 
     config: StudyConfig
     space: SearchSpace
     source: Source
     beside: int = 0
+    prior_from: Sequence[Mapping[str, str]] = ()
 
     def __post_init__(self) -> None:
         metric = metric_named(self.config.metric)
@@ -217,6 +220,7 @@ class Study:
             "comparison": self.comparison,
             **self.identity(),
             "trials_asked": self.config.trials,
+            **({"prior_from": list(self.prior_from)} if self.prior_from else {}),
             "splits": {
                 name: {"rows": summary.rows, "class_counts": list(summary.class_counts)}
                 for name, summary in self.source.splits.items()
