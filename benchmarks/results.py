@@ -16,9 +16,12 @@ TITLES = {
     "step_rate": "One training",
     "padding": "Padding, as a lab report compared it",
     "trial_tax": "What a search spends around its trials",
+    "search_efficiency": "Evaluations to the same answer",
+    "study_end_to_end": "A whole study",
     "scale": "Many trials on many slots",
     "large_ledgers": "A long search, read again",
     "agreement": "The same answers",
+    "gpu": "On a GPU",
 }
 BINDS = {  # under a benchmark's table
     "frozen_sweep": """

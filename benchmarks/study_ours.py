@@ -1,4 +1,4 @@
-"""Our side of a whole study: the command itself, and when its evaluations came into the ledger."""
+"""Our side of a whole study: the command itself, and when its evaluations and model were there."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ EVERY = 0.2  # seconds between two looks
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """When each evaluation was there, in seconds since the process began, and its score."""
+    """Seconds since the process began to each evaluation, with its score, and to the model."""
     fixed = [f"--fix={name}={value}" for name, value in asked["params"].items()]
     numbers = {
         "--train-samples": asked["train_samples"],
@@ -21,11 +21,20 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         "--confirm-seeds": 1,
     }
     words = [word for name, value in numbers.items() for word in (name, str(value))]
-    words += ["--method", "lora", "--dataset", asked["dataset"], "--model", asked["model"]]
+    words += [
+        *asked.get("words", []),
+        "--method",
+        "lora",
+        "--dataset",
+        asked["dataset"],
+        "--model",
+        asked["model"],
+    ]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "run_search.py", *words, *fixed, "--results", folder]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         seen: dict[tuple[str, int], list[float]] = {}
+        model: float | None = None
         is_over = False
         while not is_over:
             is_over = process.poll() is not None
@@ -34,10 +43,12 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
                     if number and (path.name, number) not in seen:  # the first says what it is
                         score = json.loads(line)["val_accuracy"]
                         seen[(path.name, number)] = [time.time() - asked["started"], score]
+            if model is None and list(Path(folder).glob("*-lora-*/winner/winner.json")):
+                model = time.time() - asked["started"]
             time.sleep(EVERY)
         if process.returncode:
             raise RuntimeError(f"the search ended with {process.returncode}")
-    return {"evaluations": sorted(seen.values())}
+    return {"evaluations": sorted(seen.values()), "model": model}
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ def trainer_for(asked: dict[str, Any], data: Corpus, folder: str, **changes: Any
         "save_strategy": "no",
         "disable_tqdm": True,
         "report_to": "none",
-        "use_cpu": True,
+        "use_cpu": asked["device"] == "cpu",
+        "bf16": asked["device"] != "cpu",
     }
     return Trainer(
         model_init=lambda _=None: model_for(data.backbone, "lora", asked["params"]),
@@ -143,7 +144,10 @@ def with_tune(asked: dict[str, Any], folder: str) -> None:
 
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     tuner = tune.Tuner(
-        tune.with_parameters(trial, data=data),
+        tune.with_resources(
+            tune.with_parameters(trial, data=data),
+            {"cpu": 1} if asked["device"] == "cpu" else {"cpu": 1, "gpu": 1},
+        ),
         param_space={"learning_rate": tune.loguniform(LOWEST, HIGHEST)},
         tune_config=tune.TuneConfig(
             metric=SCORE,
@@ -160,7 +164,7 @@ def with_tune(asked: dict[str, Any], folder: str) -> None:
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """When each evaluation ended, in seconds since the process began, and its score."""
+    """Seconds since the process began to each evaluation, with its score, and to the model."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as folder:
         asked["clock"] = f"{folder}/clock.jsonl"
@@ -168,9 +172,11 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
             with_tune(asked, folder)
         else:
             with_transformers(asked, asked["kind"], folder)
+        model = time.time() - asked["started"]
         lines = Path(asked["clock"]).read_text(encoding="utf-8").splitlines()
     found = sorted(json.loads(line) for line in lines)
-    return {"evaluations": [[at - asked["started"], score] for at, score in found]}
+    evaluations = [[at - asked["started"], score] for at, score in found]
+    return {"evaluations": evaluations, "model": model}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from tune_sentiment.backbone import Backbone
 from tune_sentiment.splits import Split
 
 BEST_TUNED = {"train_sampling_strategy": "group_by_length"}  # its AdamW is the fused one already
-TARGETS = {"qv": ["query", "value"]}  # of BERT
+TARGETS = {"bert": {"qv": ["query", "value"]}, "distilbert": {"qv": ["q_lin", "v_lin"]}}
+HEADS = {"bert": "pooler", "distilbert": "pre_classifier"}  # below the last linear map
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def tokenised(backbone: Backbone, split: Split, width: int | None) -> Dataset:
 def model_for(backbone: Backbone, method: str, params: dict[str, Any]) -> Any:
     """The plain classifier, or one that PEFT has wrapped; BERT's pooler is part of the head."""
     model = AutoModelForSequenceClassification.from_pretrained(backbone.folder, num_labels=2)
+    family = model.config.model_type
     if method == "freeze":
         model.base_model.requires_grad_(False)
         model.base_model.pooler.requires_grad_(True)
@@ -74,8 +76,8 @@ def model_for(backbone: Backbone, method: str, params: dict[str, Any]) -> Any:
         r=params["rank"],
         lora_alpha=params["rank"] * params["alpha_over_rank"],
         lora_dropout=params["dropout"],
-        target_modules=TARGETS[params["targets"]],
-        modules_to_save=["classifier", "pooler"],
+        target_modules=TARGETS[family][params["targets"]],
+        modules_to_save=["classifier", HEADS[family]],
     )
     return get_peft_model(model, config)
 

@@ -1,0 +1,118 @@
+"""On a GPU: one training beside transformers' Trainer, trials that share the GPU, a whole study.
+
+Where torch finds no GPU, its table says so and nothing else. The encoders are MiniLM and one of
+DistilBERT's true size with random weights, which train as fast as pretrained ones. Both sides of a
+training compute in bf16; the least time is that of its matrix products at the speed of a large one
+in bf16, so ``limit_fraction`` is the model's FLOPs utilisation (MFU) with what the GPU really
+reaches in place of its data sheet.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.corpus import MODEL, Corpus, corpus
+from benchmarks.harness import OURS, Rounds, Row, measure, missing
+from benchmarks.processes import run_side
+from benchmarks.step_rate import PARAMS, ROUNDS, Training, beside_trainer, setup_for
+from benchmarks.study_end_to_end import KINDS, STUDY, beside
+from tune_sentiment.backbone import load_backbone
+from tune_sentiment.tokens import tokenise
+
+SENTENCES = 4096
+BATCH_SIZES = (16, 128)
+AT_ONCE = (1, 2, 4, 8)  # trials that share the GPU
+SHARED = {"trials": 16, "max_epochs": 1, "train_samples": SENTENCES}
+TRUE_SIZE = "DistilBERT's size"
+PRODUCT, PRODUCTS = 8192, 10
+ALONE = "one trial at a time"
+
+
+def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
+    """Rows of all three, or one that says that there is no GPU."""
+    if not torch.cuda.is_available():
+        return [missing("all of it", "", "no GPU was found")]
+    rows: list[Row] = []
+    data, speed = corpus("rotten_tomatoes", SENTENCES), bf16_gflops("cuda", PRODUCT)
+    with tempfile.TemporaryDirectory() as folder:
+        both = {MODEL: data, TRUE_SIZE: with_true_size(data, Path(folder) / "encoder")}
+        work = [each for name in both for each in trainings("cuda", name, both[name])]
+        for what, ours in work[:1] if quick else work:
+            more, times = on_device("cuda"), 1 if quick else ROUNDS
+            rows += beside_trainer(what, ours, Path(folder), times, speed, say, **more)
+    rounds = 1 if quick else 2
+    study = {**STUDY, "device": "cuda"}
+    return [*rows, *sharing(study, rounds, say), *beside(study, list(KINDS), rounds, say)]
+
+
+def trainings(device: str, name: str, data: Corpus) -> Iterator[tuple[str, Training]]:
+    """One epoch of LoRA and of full fine-tuning with a small and a large batch."""
+    for method, size in product(("lora", "full"), BATCH_SIZES):
+        setup = setup_for(method, data, device=device, precision="bf16")
+        params = {**PARAMS[method], "batch_size": size}
+        yield f"{method}, {name}, batch size {size}", Training(setup, params, data)
+
+
+def on_device(device: str) -> dict[str, Any]:
+    """The Trainer's arguments for the same device and precision."""
+    return {"use_cpu": device == "cpu", "bf16": True}
+
+
+def with_true_size(data: Corpus, folder: Path) -> Corpus:
+    """The same texts for an encoder of DistilBERT's size, which has MiniLM's vocabulary."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    torch.manual_seed(0)
+    DistilBertModel(DistilBertConfig()).save_pretrained(folder)
+    data.backbone.tokenizer().save_pretrained(folder)
+    backbone = load_backbone(str(folder))
+    made = [
+        tokenise(backbone, split.texts, split.labels, backbone.tokenizer().model_max_length)
+        for split in (data.train, data.validation)
+    ]
+    return replace(data, backbone=backbone, train_tokens=made[0], validation_tokens=made[1])
+
+
+def bf16_gflops(device: str, size: int) -> float:
+    """What a large bf16 matrix product reaches here and now, the best of a few."""
+    a, b = (torch.rand(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = []
+    for _ in range(PRODUCTS):
+        _wait(device)
+        started = time.perf_counter()
+        torch.mm(a, b)
+        _wait(device)
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds) / 1e9
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def sharing(study: dict[str, Any], rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """A study of 16 trials with one, two, four and eight of them on the GPU at once."""
+    asked = {**study, **SHARED}
+
+    def side(count: int) -> float:
+        more = {"words": ["--gpus-per-trial", str(1 / count)], "started": time.time()}
+        return run_side("benchmarks.study_ours", {**asked, **more})[0]
+
+    names = {1: ALONE, **{count: f"{count} at once" for count in AT_ONCE[1:]}}
+    what = f"{asked['trials']} LoRA trials, {asked['train_samples']} sentences"
+    say(what)
+    sides = {OURS if n == 1 else names[n]: partial(side, n) for n in AT_ONCE}
+    costs = measure(sides, rounds, say).costs
+    rows: list[Row] = []
+    for count in AT_ONCE[1:]:
+        pair = Rounds({OURS: costs[names[count]], ALONE: costs[OURS]})
+        rows += pair.rows(f"{what}, {count} on the GPU at once")
+    return rows
