@@ -17,6 +17,7 @@ TITLES = {
     "padding": "Padding, as a lab report compared it",
     "trial_tax": "What a search spends around its trials",
     "search_efficiency": "Evaluations to the same answer",
+    "second_study": "A search that begins with another one's winner",
     "study_end_to_end": "A whole study",
     "scale": "Many trials on many slots",
     "large_ledgers": "A long search, read again",

@@ -145,9 +145,15 @@ def ray_tunes_pairing(table: Table, seed: int) -> Iterator[float]:
             search.on_trial_result(name, result)
 
 
-def ours(table: Table, seed: int, **settings: int) -> Iterator[float]:
-    """This project's search and its ASHA, without start points."""
-    space = SearchSpace(method="lora", params=domains(), start=[])
+def ours(
+    table: Table,
+    seed: int,
+    start: Sequence[dict[str, Any]] = (),
+    prior: Sequence[dict[str, Any]] = (),
+    **settings: int,
+) -> Iterator[float]:
+    """This project's search and its ASHA, without start points if none are given."""
+    space = SearchSpace(method="lora", params=domains(), start=start, prior=prior)
     search = Search(space, mode="max", seed=seed)
     asha = Asha(mode="max", settings={**scheduler_settings(EPOCHS, 1, 0.0), **settings})
     number = 0

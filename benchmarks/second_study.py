@@ -1,0 +1,75 @@
+"""A search that begins with another study's winner, replayed beside one that does not.
+
+Replays are those of ``search_efficiency``, of this product's search alone: cold with its method's
+start points, warm with a winner of ``records/priors.jsonl`` before them. The adverse winners are
+made up: the ends of the learning rate's range.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from benchmarks.harness import Row
+from benchmarks.priors import RELATED, UNRELATED, read
+from benchmarks.search_efficiency import EVALUATIONS, REPLAYS, recorded, regrets, to_target
+from benchmarks.search_replay import distributions, ours
+from benchmarks.search_table import RATES
+from search_spaces import SPACES
+from tune_sentiment.domains import nearest
+
+COLD = "a cold start"
+WORTH = 1 / 1.1  # an unrelated winner costs a tenth at most
+
+Params = dict[str, Any]
+
+
+def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
+    """Rows of the evaluations to the target, cold over warm."""
+    tables = recorded()
+    replays, evaluations = (3, 40) if quick else (REPLAYS, EVALUATIONS)
+    starts = [in_space(point) for point in SPACES["lora"].start]
+    cold = regrets(partial(ours, start=starts), tables, replays, evaluations)
+    rows: list[Row] = []
+    for what, (points, target) in priors(starts[0]).items():
+        say(f"  {what}: {points}")
+        found = regrets(begun_with(points, starts), tables, replays, evaluations)
+        row = to_target(cold, found, COLD)
+        rows.append({**row, "what": f"evaluations to the target, {what}", "target": target})
+    return rows
+
+
+def priors(example: Params) -> dict[str, tuple[list[Params], float | None]]:
+    """Points by where they come from, and the ratio hoped for."""
+    stored = read()
+    made = {
+        f"beginning with a winner on {dataset} with {model}": (
+            [in_space(e["params"]) for e in stored if (e["dataset"], e["model"]) == names],
+            target,
+        )
+        for names, target in ((RELATED, None), (UNRELATED, WORTH))
+        for dataset, model in [names]
+    }
+    ends = {"smallest": min(RATES), "largest": max(RATES)}
+    for name, rate in ends.items():
+        point = {**example, "lr": rate}
+        made[f"beginning with the {name} learning rate"] = ([point], WORTH)
+    return made
+
+
+def begun_with(points: Sequence[Params], starts: Sequence[Params]) -> Any:
+    """A player whose replays begin with the points in turn, one each."""
+
+    def play(table: Any, seed: int) -> Any:
+        return ours(table, seed, prior=[points[seed // 2 % len(points)]], start=starts)
+
+    return play
+
+
+def in_space(params: Mapping[str, Any]) -> Params:
+    """A configuration as ``--warm-start`` moves it into the replayed space.
+
+    A choice that is not there is the first one that is.
+    """
+    found = {name: nearest(domain, params.get(name)) for name, domain in distributions().items()}
+    choices = {name: getattr(d, "choices", (None,))[0] for name, d in distributions().items()}
+    return {name: choices[name] if value is None else value for name, value in found.items()}
