@@ -9,7 +9,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import headlines, results
 from benchmarks.harness import circumstances
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError
@@ -51,7 +51,8 @@ def main() -> int:
             print((Path(folder) / "RESULTS.md").read_text())
         else:
             results.write()
-            say(f"written: {results.RESULTS}")
+            headlines.write()
+            say(f"written: {results.RESULTS}, and the table in {headlines.README}")
     return 0
 
 

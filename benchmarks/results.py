@@ -123,7 +123,3 @@ def _circumstances(found: dict[str, Any]) -> str:
         f"matrix product {found['sgemm_gflops']:.0f} GFLOP/s; "
         f"Python {found['python']}, {versions}."
     )
-
-
-if __name__ == "__main__":
-    write()

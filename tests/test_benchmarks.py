@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import results
+from benchmarks import headlines, results
 from benchmarks.floors import encoding_flops, training_flops
 from benchmarks.harness import OURS, Rounds, measure, missing
 from benchmarks.trial_tax import Pair
@@ -67,6 +67,16 @@ def test_the_table_says_what_was_missed_and_what_was_not_run() -> None:
 def test_the_committed_results_are_those_of_the_records(tmp_path: Path) -> None:
     results.write(tmp_path / "RESULTS.md")
     assert (tmp_path / "RESULTS.md").read_text() == results.RESULTS.read_text()
+
+
+def test_readme_has_the_records_lines_and_none_of_ours_against_ours(tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text(headlines.README.read_text().replace("Trainer", "another"))
+    headlines.write(copy)
+    written = headlines.lines()
+    assert written in headlines.README.read_text()
+    assert written in copy.read_text()
+    assert "ours again" not in written
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
