@@ -218,7 +218,7 @@ def load_studies(
     studies = []
     for folder in study_folders(roots):
         try:
-            if method in (None, describe(folder)["method"]):
+            if method is None or describe(folder)["method"] == method:
                 studies.append(load(folder))
                 named += studies[-1].gaps
         except (OSError, ValueError) as error:

@@ -6,7 +6,7 @@ from analysis.load import LoadedStudy, load_search, load_studies
 from tune_sentiment.errors import UsageError
 from tune_sentiment.paths import is_folder
 from tune_sentiment.places import results_folder
-from tune_sentiment.prior import EarlierStudy
+from tune_sentiment.prior import EarlierStudy, sample_of
 
 
 def earlier_studies(written: str, say: Callable[[str], None]) -> list[EarlierStudy]:
@@ -39,7 +39,7 @@ def _earlier(study: LoadedStudy) -> EarlierStudy:
         dataset=str(about["dataset"]),
         model=str(about["model"]),
         method=study.method,
-        comparison=str(about["comparison"]),
+        sample=sample_of(about["comparison_of"]),
         ended_at=max(ended, default=""),
         winner=study.winner if has_ended(study) else None,
     )
@@ -47,8 +47,9 @@ def _earlier(study: LoadedStudy) -> EarlierStudy:
 
 def has_ended(study: LoadedStudy) -> bool:
     """Whether a study's search is over: its winner was chosen, or its trials have all ended."""
-    asked = study.description.get("trials_asked")
-    if study.selection is not None or study.description.get("is_exhausted"):
+    about = study.description
+    asked = about.get("num_trials", about.get("trials_asked"))  # older ones lack the first
+    if study.selection is not None or about.get("is_exhausted"):
         return True
     if not study.searched:  # all pinned: one trial
         return bool(study.trials)

@@ -1,5 +1,6 @@
 """What a distribution can propose, and what it proposes in place of another value."""
 
+import math
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from tune_sentiment.space import SearchSpace
         (tune.choice([16, 32]), 24, None),
         (tune.choice(["qv", "all"]), "all", "all"),
         (tune.uniform(0.0, 0.2), float("nan"), None),
+        (tune.uniform(0.0, 0.2), -math.inf, None),
+        (tune.uniform(0.0, 0.2), 10**400, 0.2),
         (tune.uniform(0.0, 0.2), True, None),
         (tune.uniform(0.0, 0.2), "0.1", None),
         (tune.uniform(0.0, 0.2), None, None),

@@ -7,6 +7,7 @@ import pytest
 import ray
 
 from analysis.__main__ import main
+from analysis.load import load_studies, load_study
 from benchmarks import written_ledger
 from run_search import plan
 from tests.test_course import CPU, NODE
@@ -67,3 +68,14 @@ def test_a_study_that_goes_on_reads_each_record_once_and_each_training_twice(
 def test_a_check_reads_each_file_once(results: Path, opened: Counter[Path]) -> None:
     assert main([str(results), "--check"]) == 0
     assert of(opened, "trials") == of(opened, "evaluations") == [1] * TRIALS
+
+
+def test_an_analysis_looks_into_no_study_before_it_loads_it(
+    results: Path, opened: Counter[Path]
+) -> None:
+    studies = load_studies([results], method=None)
+    once = Counter(opened)
+    opened.clear()
+    for study in studies:
+        load_study(study.path)
+    assert once == opened

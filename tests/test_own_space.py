@@ -68,6 +68,10 @@ def test_our_own_spaces_pass_the_same_check(method: str) -> None:
         (('"full"', '["full"]'), "method=['full'] is no name"),
         (("weight_decay", "lr"), "lr is both searched and pinned"),
         (("fixed=", "start=[{'lr': 1.0}], fixed="), "a start point names ['lr']"),
+        (
+            ("fixed=", "prior=[{'lr': 1e-4, 'batch_size': 8, 'warmup_ratio': 0.0}], fixed="),
+            "prior is for --warm-start to fill",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_reason(

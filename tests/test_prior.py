@@ -134,10 +134,34 @@ def test_only_the_winner_of_a_study_whose_search_has_ended_counts(
     assert sources(planned("--trials", "20")[-1]) == ["open", "theirs"]
 
 
-def test_no_winner_of_its_own_comparison_is_taken(old: Path, planned: Planned) -> None:
+@pytest.mark.parametrize(
+    ("changed", "is_taken"),
+    [
+        ({}, False),
+        ({"max_length": 64}, False),  # the same texts, unless they are longer
+        ({"metric": "val_f1"}, False),
+        ({"train_samples": 100}, True),
+        ({"model": "another"}, True),
+        ({"data": "other"}, True),
+    ],
+)
+def test_no_winner_of_the_same_texts_and_model_is_taken(
+    changed: dict[str, Any], is_taken: bool, old: Path, planned: Planned
+) -> None:
     store(old, "theirs", lr=2e-4)
-    store(old, "twin", lr=5e-4, dataset="demo", comparison=planned()[-1].comparison)
-    assert sources(planned("--trials", "20")[-1]) == ["theirs"]
+    own = planned()[-1].comparison_of()
+    store(old, "twin", lr=5e-4, dataset="demo", comparison_of={**own, **changed})
+    found = sources(planned("--trials", "20")[-1])
+    assert found == (["twin", "theirs"] if is_taken else ["theirs"])
+
+
+def test_a_search_has_ended_when_its_space_has_no_more(old: Path, planned: Planned) -> None:
+    trials = [trial(0, 0.9, params={"lr": 5e-4, "rank": 8})]
+    write(old, "lora", trials, name="open", dataset="demo", trials_asked=20, num_trials=2)
+    with pytest.raises(TuneSentimentError, match="still under way"):
+        planned()
+    write(old, "lora", trials, name="open", dataset="demo", trials_asked=20, num_trials=1)
+    assert sources(planned()[-1]) == ["open"]
 
 
 def test_nothing_of_the_test_split_is_looked_at(

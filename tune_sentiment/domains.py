@@ -23,7 +23,9 @@ def nearest(domain: od.BaseDistribution, value: Any) -> Any:
     """
     if isinstance(domain, od.CategoricalDistribution):
         return next((choice for choice in domain.choices if choice == value), None)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not -math.inf < value < math.inf:  # isfinite takes no whole number beyond a float's range
         return None
     assert isinstance(domain, od.IntDistribution | od.FloatDistribution)
     inside = min(max(value, domain.low), domain.high)

@@ -80,10 +80,12 @@ def check(space: SearchSpace) -> None:
         raise UsageError(f"{both[0]} is both searched and pinned")
     if missing := sorted(set(owned) - set(space.params) - set(pinned) - set(defaults(owned))):
         raise UsageError(f"no domain for the hyperparameters {', '.join(missing)}")
+    if space.prior:
+        raise UsageError("prior is for --warm-start to fill; start takes points of your own")
     if space.is_listed and not space.start and space.params:
         raise UsageError("is_listed wants start points: they are all that is run")
     plan = PLAN if method.is_neural else {}
-    for point in (*space.prior, *space.start, *extremes(space)):
+    for point in (*space.start, *extremes(space)):
         values = {**point, **pinned}
         for name, value in values.items():
             if name in owned:  # else the owner's own refusal names it

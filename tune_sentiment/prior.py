@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 3  # what a fourth winner knows, the others mostly know, too
 TRIALS_EACH = 10  # so that winners of data unlike these cost a tenth of the trials at most
+SAMPLE = ("data", "split", "train_samples", "model")  # of what a comparison shares
 ABOUT = ("study", "dataset", "model")  # what is kept of where a point comes from
 
 
@@ -33,7 +34,7 @@ class EarlierStudy:
         dataset: What it was searched on.
         model: The backbone.
         method: A name in METHODS.
-        comparison: Hash of what it shares with the studies beside it.
+        sample: From ``sample_of``.
         ended_at: When its last trial ended.
         winner: The winner's record; ``None`` if its search has not ended, or without one.
     """
@@ -42,9 +43,14 @@ class EarlierStudy:
     dataset: str
     model: str
     method: str
-    comparison: str
+    sample: Mapping[str, Any]
     ended_at: str
     winner: Mapping[str, Any] | None
+
+
+def sample_of(comparison_of: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts and the model of a search, whatever it measured and however long its texts."""
+    return {name: comparison_of.get(name) for name in SAMPLE}
 
 
 def warm_started(
@@ -93,8 +99,8 @@ def begun(study: "Study", results: Path) -> "Study | None":
 def begin(study: "Study", earlier: Sequence[EarlierStudy]) -> "Study":
     """The study with the winners of the nearest earlier ones to try first.
 
-    Of its own comparison nobody's: trials that chose among these validation texts would be part
-    of its search, and not of its budget.
+    Of the same texts and the same model nobody's: those trials would be part of its search, and not
+    of its budget.
 
     Raises:
         UsageError: If there is nothing to begin with.
@@ -131,7 +137,8 @@ def _nearest_first(study: "Study", earlier: Sequence[EarlierStudy]) -> list[Earl
         return each.dataset != source.dataset.name, each.model != source.backbone.name
 
     able = [each for each in _of_method(study, earlier) if each.winner is not None]
-    others = [each for each in able if each.comparison != study.comparison]
+    own = sample_of(study.comparison_of())
+    others = [each for each in able if each.sample != own]
     others.sort(key=lambda each: (each.ended_at, each.study), reverse=True)
     return sorted(others, key=distance)
 
@@ -174,14 +181,13 @@ def _why_none(study: "Study", earlier: Sequence[EarlierStudy]) -> str:
         counted = sorted(Counter(each.method for each in earlier).items())
         found = ", ".join(f"{name} {count}" for name, count in counted)
         return f"no study of {method} is stored there, only: {found}"
-    own = sum(each.comparison == study.comparison for each in of_method)
-    open_ones = sum(
-        each.winner is None and each.comparison != study.comparison for each in of_method
-    )
-    rest = len(of_method) - own - open_ones
+    own = sample_of(study.comparison_of())
+    same = sum(each.sample == own for each in of_method)
+    open_ones = sum(each.winner is None and each.sample != own for each in of_method)
+    rest = len(of_method) - same - open_ones
     reasons = [
         (
-            own,
+            same,
             "on the same data with the same model, where a winner would be no start but a result",
         ),
         (open_ones, "without a winner, or still under way"),

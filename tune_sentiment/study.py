@@ -220,6 +220,7 @@ class Study:
             "comparison": self.comparison,
             **self.identity(),
             "trials_asked": self.config.trials,
+            "num_trials": self.num_trials,
             **({"prior_from": list(self.prior_from)} if self.prior_from else {}),
             "splits": {
                 name: {"rows": summary.rows, "class_counts": list(summary.class_counts)}
