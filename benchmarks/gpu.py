@@ -7,6 +7,7 @@ in bf16, so ``limit_fraction`` is the model's FLOPs utilisation (MFU) with what 
 reaches in place of its data sheet.
 """
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from benchmarks.processes import run_side
 from benchmarks.step_rate import PARAMS, ROUNDS, Training, beside_trainer, setup_for
 from benchmarks.study_end_to_end import KINDS, STUDY, beside
 from tune_sentiment.backbone import load_backbone
+from tune_sentiment.provenance import cores
 from tune_sentiment.tokens import tokenise
 
 SENTENCES = 4096
@@ -39,17 +41,31 @@ def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
     """Rows of all three, or one that says that there is no GPU."""
     if not torch.cuda.is_available():
         return [missing("all of it", "", "no GPU was found")]
-    rows: list[Row] = []
+    if torch.cuda.device_count() > 1:  # the Trainer would spread a batch over all of them
+        return [missing("all of it", "", "several GPUs: CUDA_VISIBLE_DEVICES=0 leaves one")]
     data, speed = corpus("rotten_tomatoes", SENTENCES), bf16_gflops("cuda", PRODUCT)
+    rows: list[Row] = [circumstances(speed)]
     with tempfile.TemporaryDirectory() as folder:
         both = {MODEL: data, TRUE_SIZE: with_true_size(data, Path(folder) / "encoder")}
         work = [each for name in both for each in trainings("cuda", name, both[name])]
         for what, ours in work[:1] if quick else work:
             more, times = on_device("cuda"), 1 if quick else ROUNDS
+            beside_trainer(what, ours, Path(folder), 1, speed, say, **more)  # to warm up
             rows += beside_trainer(what, ours, Path(folder), times, speed, say, **more)
+    gc.collect()
+    torch.cuda.empty_cache()  # what this process holds counts as others' in the studies
     rounds = 1 if quick else 2
     study = {**STUDY, "device": "cuda"}
     return [*rows, *sharing(study, rounds, say), *beside(study, list(KINDS), rounds, say)]
+
+
+def circumstances(gflops: float) -> Row:
+    """Which GPU it was; the table's last line is of the CPU beside it."""
+    value = (
+        f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, "
+        f"bf16 matrix product {gflops / 1000:.0f} TFLOP/s"
+    )
+    return {"what": "measured on", "peer": "", "value": value, "is_met": None}
 
 
 def trainings(device: str, name: str, data: Corpus) -> Iterator[tuple[str, Training]]:
@@ -109,10 +125,11 @@ def sharing(study: dict[str, Any], rounds: int, say: Callable[[str], None]) -> l
     names = {1: ALONE, **{count: f"{count} at once" for count in AT_ONCE[1:]}}
     what = f"{asked['trials']} LoRA trials, {asked['train_samples']} sentences"
     say(what)
-    sides = {OURS if n == 1 else names[n]: partial(side, n) for n in AT_ONCE}
+    able = [count for count in AT_ONCE if count <= cores()]  # each trial takes a core at least
+    sides = {OURS if n == 1 else names[n]: partial(side, n) for n in able}
     costs = measure(sides, rounds, say).costs
     rows: list[Row] = []
-    for count in AT_ONCE[1:]:
+    for count in able[1:]:
         pair = Rounds({OURS: costs[names[count]], ALONE: costs[OURS]})
         rows += pair.rows(f"{what}, {count} on the GPU at once")
     return rows

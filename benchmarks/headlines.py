@@ -51,6 +51,8 @@ def write(path: Path = README, records: Path = RECORDS) -> None:
         ValueError: If they are not there.
     """
     text = path.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} has no place for the table")
     path.write_text(f"{before}{BEGIN}{lines(records)}{END}{after}", encoding="utf-8")

@@ -47,6 +47,19 @@ What binds: of a check the libraries' imports and 20,000 small files; of a repor
 have a mark for each trial; of a search that goes on the imports, Ray and its workers, as in a new
 study.
 """,
+    "search_efficiency": """
+A replay pays one evaluation for each epoch that a training runs. Here a ratio is that of the mean
+evaluations, and its interval a bootstrap's 95 % over replays. The target is the best of all
+recorded trainings less 0.3 points, which few cells of the table reach.
+""",
+    "second_study": """
+Ratio and interval are those of the replays above: evaluations of a cold start over those of a
+search that tries the named configuration first.
+""",
+    "gpu": """
+Here `limit_fraction` is the model's FLOPs utilisation: both sides compute in bf16, and the least
+time is that of their matrix products at the measured speed of a large one in bf16.
+""",
     "trial_tax": """
 What binds: a trial is flushed to the disk three times (proposal, evaluation, record) and evaluated
 by eight metrics, which a search around plain Ray Tune is not. Of a trial of one second most of the

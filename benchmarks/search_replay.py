@@ -5,9 +5,9 @@ range, of which the table has the nearest value. It pays one evaluation for each
 a training run, also where it has seen that cell before, and is told what the table says.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,8 +56,8 @@ class Table:
     @staticmethod
     def is_whole(trainings: Sequence[Mapping[str, Any]], seed: int) -> bool:
         """Whether every cell of the grid was trained with a seed."""
-        made = sum(training["seed"] == seed for training in trainings)
-        return made == math.prod(len(values) for values in GRID.values())
+        made = {tuple(t[name] for name in GRID) for t in trainings if t["seed"] == seed}
+        return made == set(product(*GRID.values()))
 
     def at(self, params: Mapping[str, Any]) -> Sequence[float]:
         """The scores of the cell that is nearest to a configuration."""

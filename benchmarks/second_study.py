@@ -5,14 +5,14 @@ start points, warm with a winner of ``records/priors.jsonl`` before them. The ad
 made up: the ends of the learning rate's range.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from benchmarks.harness import Row
+from benchmarks.harness import Row, missing
 from benchmarks.priors import RELATED, UNRELATED, read
 from benchmarks.search_efficiency import EVALUATIONS, REPLAYS, recorded, regrets, to_target
-from benchmarks.search_replay import distributions, ours
+from benchmarks.search_replay import Player, Table, distributions, ours
 from benchmarks.search_table import RATES
 from search_spaces import SPACES
 from tune_sentiment.domains import nearest
@@ -26,19 +26,24 @@ Params = dict[str, Any]
 def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
     """Rows of the evaluations to the target, cold over warm."""
     tables = recorded()
+    if not tables or not read():
+        return [
+            missing("a search with earlier winners", COLD, "search_table, priors: not recorded")
+        ]
     replays, evaluations = (3, 40) if quick else (REPLAYS, EVALUATIONS)
     starts = [in_space(point) for point in SPACES["lora"].start]
     cold = regrets(partial(ours, start=starts), tables, replays, evaluations)
     rows: list[Row] = []
-    for what, (points, target) in priors(starts[0]).items():
+    for what, (points, target) in points_by_origin(starts[0]).items():
         say(f"  {what}: {points}")
-        found = regrets(begun_with(points, starts), tables, replays, evaluations)
+        player = begun_with(points, starts, every=len(tables))
+        found = regrets(player, tables, replays, evaluations)
         row = to_target(cold, found, COLD)
         rows.append({**row, "what": f"evaluations to the target, {what}", "target": target})
     return rows
 
 
-def priors(example: Params) -> dict[str, tuple[list[Params], float | None]]:
+def points_by_origin(example: Params) -> dict[str, tuple[list[Params], float | None]]:
     """Points by where they come from, and the ratio hoped for."""
     stored = read()
     made = {
@@ -56,11 +61,11 @@ def priors(example: Params) -> dict[str, tuple[list[Params], float | None]]:
     return made
 
 
-def begun_with(points: Sequence[Params], starts: Sequence[Params]) -> Any:
-    """A player whose replays begin with the points in turn, one each."""
+def begun_with(points: Sequence[Params], starts: Sequence[Params], every: int) -> Player:
+    """A player whose replays begin with the points in turn, one each, after so many the next."""
 
-    def play(table: Any, seed: int) -> Any:
-        return ours(table, seed, prior=[points[seed // 2 % len(points)]], start=starts)
+    def play(table: Table, seed: int) -> Iterator[float]:
+        return ours(table, seed, prior=[points[seed // every % len(points)]], start=starts)
 
     return play
 

@@ -1,10 +1,12 @@
 """A whole study, from the start of its process to a model that can be used: 12 LoRA trials.
 
-All sides search the learning rate alone, for as many trials and epochs, on the same sentences; ours
-also fits the SVM that it compares with, and trains its winner again with a fresh seed before the
-model is there. What ours does after that (the test split, opened once, and the report) is in the
-note. The target of the second row, a validation accuracy, was fixed beforehand. A run that was cut
-off goes on from ``records/study_end_to_end.jsonl``, which is removed at its end.
+All sides search the learning rate alone, for as many trials and epochs, on the same sentences, each
+round with another seed; each stops early as it does. Ours tries its method's start points first, as
+it does for everybody; it also fits the SVM that it compares with, and trains its winner again with
+a fresh seed before the model is there. What it does after that (the test split, opened once, and
+the report) is in the note. The target of the second row, a validation accuracy, was fixed
+beforehand. A run that was cut off goes on after its last whole round in
+``records/study_end_to_end.jsonl``, if it is of the same commit.
 """
 
 import json
@@ -20,12 +22,14 @@ from benchmarks.corpus import MODEL
 from benchmarks.harness import OURS, Rounds, Row, Side, measure, missing
 from benchmarks.processes import run_side
 from benchmarks.step_rate import PARAMS
+from tune_sentiment.provenance import commit
 
 ROUNDS = 2
 KEPT = Path(__file__).resolve().parent / "records" / "study_end_to_end.jsonl"
 STUDY: dict[str, Any] = {
     "dataset": "rotten_tomatoes",
     "model": MODEL,
+    "seed": 42,
     "device": "cpu",
     "train_samples": 1024,
     "trials": 12,
@@ -52,9 +56,7 @@ def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
     """Rows of the time to a model, and to the target."""
     if quick:
         return beside(QUICK, [OPTUNA], 1, say)
-    rows = beside(STUDY, list(KINDS), ROUNDS, say, KEPT)
-    KEPT.unlink()
-    return [*rows, FROZEN]
+    return [*beside(STUDY, list(KINDS), ROUNDS, say, KEPT), FROZEN]
 
 
 def beside(
@@ -73,22 +75,21 @@ def beside(
         say: Told each cost.
         kept: Where each study's figures are kept, and taken from if they are there.
     """
-    before = kept.read_text(encoding="utf-8").splitlines() if kept and kept.exists() else []
-    ended: list[Found] = [json.loads(line) for line in before]
     found: dict[str, list[Found]] = {}
+    ended = _whole_rounds(kept, asked, 1 + len(peers)) if kept else []
 
     def side(name: str, module: str, **more: str) -> float:
+        done = found.setdefault(name, [])
         if ended:  # in the same order
-            made = ended.pop(0)
-            assert made["side"] == name
+            done.append(ended.pop(0))
         else:
-            seconds, told = run_side(module, {**asked, **more, "started": time.time()})
-            made = {"side": name, **told, "seconds": seconds}
+            work = {**asked, **more, "seed": asked["seed"] + len(done), "started": time.time()}
+            seconds, told = run_side(module, work)
+            done.append({"side": name, **told, "seconds": seconds})
             if kept:
                 with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(made) + "\n")
-        found.setdefault(name, []).append(made)
-        return float(made["model"])
+                    file.write(json.dumps(done[-1]) + "\n")
+        return float(done[-1]["model"])
 
     sides: dict[str, Side] = {OURS: partial(side, OURS, "benchmarks.study_ours")}
     for name in peers:
@@ -99,6 +100,16 @@ def beside(
     for row in rows:
         row["note"] = "; ".join(f"{name}: {_told(found[name])}" for name in (row["peer"], OURS))
     return [*rows, *_to_target(f"{what}, to {TARGET:.0%} on validation", found)]
+
+
+def _whole_rounds(kept: Path, asked: dict[str, Any], count: int) -> list[Found]:
+    """What an earlier run of the same commit measured, without a round that was cut."""
+    head = {"asked": asked, "commit": commit()}
+    lines = kept.read_text(encoding="utf-8").split("\n")[:-1] if kept.exists() else []
+    ended = [json.loads(line) for line in lines]
+    whole = ended[1 : 1 + (len(ended) - 1) // count * count] if ended[:1] == [head] else []
+    kept.write_text("".join(f"{json.dumps(each)}\n" for each in (head, *whole)), encoding="utf-8")
+    return whole
 
 
 def _told(rounds: list[Found]) -> str:

@@ -19,6 +19,8 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         "--trials": asked["trials"],
         "--max-epochs": asked["max_epochs"],
         "--confirm-seeds": 1,
+        "--seed": asked["seed"],
+        **({"--gpus-per-trial": 0} if asked["device"] == "cpu" else {}),
     }
     words = [word for name, value in numbers.items() for word in (name, str(value))]
     words += [
@@ -40,8 +42,8 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
             is_over = process.poll() is not None
             for path in Path(folder).glob("*-lora-*/evaluations/*.jsonl"):
                 for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-                    if number and (path.name, number) not in seen:  # the first says what it is
-                        score = json.loads(line)["val_accuracy"]
+                    score = json.loads(line).get("val_accuracy")
+                    if score is not None and (path.name, number) not in seen:
                         seen[(path.name, number)] = [time.time() - asked["started"], score]
             if model is None and list(Path(folder).glob("*-lora-*/winner/winner.json")):
                 model = time.time() - asked["started"]

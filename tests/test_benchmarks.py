@@ -77,6 +77,10 @@ def test_readme_has_the_records_lines_and_none_of_ours_against_ours(tmp_path: Pa
     assert written in headlines.README.read_text()
     assert written in copy.read_text()
     assert "ours again" not in written
+    assert copy.read_text().count("\n") == headlines.README.read_text().count("\n")
+    copy.write_text("no marks")
+    with pytest.raises(ValueError, match="no place"):
+        headlines.write(copy)
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

@@ -11,11 +11,13 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+from datasets import Dataset
 from transformers import (
     AutoTokenizer,
     DataCollatorWithPadding,
@@ -24,8 +26,9 @@ from transformers import (
     TrainingArguments,
 )
 
-from benchmarks.corpus import Corpus, corpus
+from benchmarks.corpus import texts
 from benchmarks.peers.trainer import model_for, tokenised
+from tune_sentiment.backbone import Backbone, load_backbone
 
 SCORE = "eval_accuracy"
 LOWEST, HIGHEST = 1e-5, 3e-3  # of the learning rate, as in our space
@@ -61,9 +64,24 @@ def accuracy(found: Any) -> dict[str, float]:
     return {"accuracy": float((np.argmax(found.predictions, 1) == found.label_ids).mean())}
 
 
-def trainer_for(asked: dict[str, Any], data: Corpus, folder: str, **changes: Any) -> Trainer:
+@dataclass(frozen=True)
+class Data:
+    """What is tokenised once for all trials."""
+
+    backbone: Backbone
+    train: Dataset
+    validation: Dataset
+
+    @classmethod
+    def of(cls, asked: dict[str, Any]) -> "Data":
+        """The sentences that were asked for."""
+        backbone = load_backbone(asked["model"])
+        splits = texts(asked["dataset"], asked["train_samples"])
+        return cls(backbone, *(tokenised(backbone, split, None) for split in splits))
+
+
+def trainer_for(asked: dict[str, Any], data: Data, folder: str, **changes: Any) -> Trainer:
     """The Trainer of one side; ``changes`` are more of its arguments."""
-    train, validation = (tokenised(data.backbone, s, None) for s in (data.train, data.validation))
     settings: dict[str, Any] = {
         "output_dir": folder,
         "num_train_epochs": asked["max_epochs"],
@@ -74,14 +92,15 @@ def trainer_for(asked: dict[str, Any], data: Corpus, folder: str, **changes: Any
         "save_strategy": "no",
         "disable_tqdm": True,
         "report_to": "none",
+        "seed": asked["seed"],
         "use_cpu": asked["device"] == "cpu",
         "bf16": asked["device"] != "cpu",
     }
     return Trainer(
         model_init=lambda _=None: model_for(data.backbone, "lora", asked["params"]),
         args=TrainingArguments(**{**settings, **changes}),
-        train_dataset=train,
-        eval_dataset=validation,
+        train_dataset=data.train,
+        eval_dataset=data.validation,
         data_collator=DataCollatorWithPadding(AutoTokenizer.from_pretrained(data.backbone.folder)),
         compute_metrics=accuracy,
         callbacks=[Clock(asked["clock"])],
@@ -105,15 +124,16 @@ SPACES = {"optuna": optunas_space, "ray": rays_space}
 
 def with_transformers(asked: dict[str, Any], backend: str, folder: str) -> None:
     """``hyperparameter_search``, then the best once more."""
-    trainer = trainer_for(asked, corpus(asked["dataset"], asked["train_samples"]), folder)
-    more: dict[str, Any] = {}
+    trainer = trainer_for(asked, Data.of(asked), folder)
+    more: dict[str, Any] = {"sampler": optuna.samplers.TPESampler(seed=asked["seed"])}
     if backend == "ray":
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
         named = {"metric": "objective", "mode": "max"}
         scheduler = ASHAScheduler(**named, max_t=asked["max_epochs"])
-        more = {"search_alg": OptunaSearch(**named), "scheduler": scheduler, "verbose": 0}
+        search = OptunaSearch(**named, seed=asked["seed"])
+        more = {"search_alg": search, "scheduler": scheduler, "storage_path": folder, "verbose": 0}
     best = trainer.hyperparameter_search(
         hp_space=SPACES[backend],
         compute_objective=lambda metrics: metrics[SCORE],
@@ -134,9 +154,7 @@ def with_tune(asked: dict[str, Any], folder: str) -> None:
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    data = corpus(asked["dataset"], asked["train_samples"])
-
-    def trial(config: dict[str, float], data: Corpus) -> None:
+    def trial(config: dict[str, float], data: Data) -> None:
         with tempfile.TemporaryDirectory() as own:
             trainer = trainer_for(asked, data, own, learning_rate=config["learning_rate"])
             trainer.add_callback(Report())
@@ -145,7 +163,7 @@ def with_tune(asked: dict[str, Any], folder: str) -> None:
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(trial, data=data),
+            tune.with_parameters(trial, data=Data.of(asked)),
             {"cpu": 1} if asked["device"] == "cpu" else {"cpu": 1, "gpu": 1},
         ),
         param_space={"learning_rate": tune.loguniform(LOWEST, HIGHEST)},
@@ -153,7 +171,7 @@ def with_tune(asked: dict[str, Any], folder: str) -> None:
             metric=SCORE,
             mode="max",
             num_samples=asked["trials"],
-            search_alg=OptunaSearch(),
+            search_alg=OptunaSearch(seed=asked["seed"]),
             scheduler=ASHAScheduler(max_t=asked["max_epochs"]),
         ),
         run_config=tune.RunConfig(storage_path=folder, verbose=0),
