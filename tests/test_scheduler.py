@@ -28,8 +28,8 @@ def past(key: str, status: str | None, values: list[float], first: int) -> PastT
     return PastTrial(proposal, status, tuple(values), tuple(range(first, first + len(values))))
 
 
-def test_five_epochs_have_rungs_after_one_and_three() -> None:
-    assert [time for time, _ in rungs(Asha(mode="max", settings=SETTINGS))] == [3, 1]
+def test_five_epochs_have_rungs_after_one_two_and_four() -> None:
+    assert [time for time, _ in rungs(Asha(mode="max", settings=SETTINGS))] == [4, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,10 @@ def test_what_was_decided_is_known_again_and_only_open_trials_are_decided_about(
     assert scheduler.is_stopped("d")
     assert scheduler.is_stopped("e")
     assert not scheduler.is_stopped("g")
-    assert [sorted(values) for _, values in rungs(scheduler)] == [list("abcf"), list("abcdefg")]
+    assert [sorted(values) for _, values in rungs(scheduler)] == [
+        *[list("abcf")] * 2,
+        list("abcdefg"),
+    ]
     scheduler.on_trial_add(None, trial("h"))
     assert scheduler.on_trial_result(None, trial("h"), result(1, 0.1)) == "STOP"
 
@@ -118,7 +121,7 @@ def test_a_trial_that_goes_on_does_not_meet_itself_at_a_rung() -> None:
     scheduler = Asha(mode="max", settings=SETTINGS, past=before)
     scheduler.on_trial_add(None, trial("b"))
     scheduler.on_trial_result(None, trial("b"), result(2, 0.5))
-    assert [dict(values).get("b") for _, values in rungs(scheduler)] == [None, 0.5]
+    assert [dict(values).get("b") for _, values in rungs(scheduler)] == [None, 0.5, 0.5]
 
 
 def test_a_trial_at_its_planned_end_leaves_the_scheduler() -> None:
