@@ -22,7 +22,7 @@ from tune_sentiment.scheduler import Asha, scheduler_settings
 from tune_sentiment.searcher import Search
 from tune_sentiment.space import SearchSpace
 
-METRIC = "val_accuracy"
+METRIC, VALIDATION_TEXTS = "val_accuracy", 1066
 Player = Callable[["Table", int], Iterator[float]]
 
 
@@ -155,7 +155,8 @@ def ours(
     """This project's search and its ASHA, without start points if none are given."""
     space = SearchSpace(method="lora", params=domains(), start=start, prior=prior)
     search = Search(space, mode="max", seed=seed)
-    asha = Asha(mode="max", settings={**scheduler_settings(EPOCHS, 1, 0.0), **settings})
+    usual = scheduler_settings(EPOCHS, 1, 0.0, scored_texts=VALIDATION_TEXTS)
+    asha = Asha(mode="max", settings={**usual, **settings})
     number = 0
     while True:
         name, number = str(number), number + 1

@@ -6,7 +6,7 @@ from ray.tune.schedulers.async_hyperband import _Bracket
 
 from tune_sentiment.ledger import PastTrial
 from tune_sentiment.proposal import Proposal
-from tune_sentiment.scheduler import Asha, scheduler_settings
+from tune_sentiment.scheduler import Asha, scheduler_settings, standard_error
 
 SETTINGS = scheduler_settings(5, 1, settling=0.2)
 
@@ -64,6 +64,22 @@ def test_the_worse_of_later_trials_are_stopped_at_a_rung(mode: Any) -> None:
     assert scheduler.on_trial_result(None, trial("d"), result(1, sign * 0.75)) == "STOP"
     assert scheduler.is_stopped("d")
     assert not scheduler.is_stopped("c")
+
+
+@pytest.mark.parametrize(("texts", "decision"), [(0, "STOP"), (100, "CONTINUE"), (10_000, "STOP")])
+def test_what_validation_cannot_tell_from_a_rungs_cutoff_goes_on(texts: int, decision: str) -> None:
+    settings = scheduler_settings(5, 1, settling=0.2, scored_texts=texts)
+    scheduler = Asha(mode="max", settings=settings)
+    for key, value in (("a", 0.7), ("b", 0.8), ("c", 0.9)):  # the cutoff is the median
+        scheduler.on_trial_add(None, trial(key))
+        scheduler.on_trial_result(None, trial(key), result(1, value))
+    scheduler.on_trial_add(None, trial("d"))
+    assert scheduler.on_trial_result(None, trial("d"), result(1, 0.77)) == decision
+
+
+def test_the_noise_is_that_of_an_accuracy_and_none_beyond_its_range() -> None:
+    assert standard_error(0.8, 100) == pytest.approx(0.04)
+    assert standard_error(0.8, 0) == standard_error(-0.5, 100) == standard_error(2.0, 100) == 0.0
 
 
 def test_a_diverged_trial_leaves_no_mark_on_the_rungs() -> None:

@@ -56,7 +56,7 @@ def test_a_trial_that_is_trained_to_its_end_pays_every_epoch() -> None:
     paid = [epochs[score] for score in islice(PLAYERS["random"](table, 0), 3 * EPOCHS)]
     assert paid == [1, 2, 3, 4] * 3
     halved = [epochs[score] for score in islice(PLAYERS["ours"](table, 0), 120)]
-    assert halved.count(1) > 1.5 * halved.count(EPOCHS)
+    assert halved.count(1) > halved.count(EPOCHS)
 
 
 def test_what_never_reaches_the_target_counts_as_all_that_was_allowed() -> None:

@@ -128,7 +128,10 @@ class Study:
             pinned.get(name, getattr(domains.get(name), "high", 0.0))
             for name in self.method.settling
         )
-        return scheduler_settings(plan["max_epochs"], plan["evaluations_per_epoch"], longest)
+        texts = self.source.splits["validation"].rows if self.metric.mode == "max" else 0
+        return scheduler_settings(
+            plan["max_epochs"], plan["evaluations_per_epoch"], longest, scored_texts=texts
+        )
 
     @property
     def defaults(self) -> dict[str, Any]:
