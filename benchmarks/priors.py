@@ -15,6 +15,7 @@ from typing import Any
 from analysis.winners import earlier_studies
 from benchmarks.processes import CHECKOUT
 from benchmarks.search_table import EPOCHS, SENTENCES
+from search_spaces import SPACES
 
 PRIORS = Path(__file__).resolve().parent / "records" / "priors.jsonl"
 RELATED, UNRELATED = ("sst2", "minilm"), ("demo", "tiny")
@@ -47,7 +48,15 @@ def winner(dataset: str, model: str, seed: int) -> dict[str, Any]:
             check=True,
         )
         [found] = [each for each in earlier_studies(folder, print) if each.method == "lora"]
-    return {"dataset": dataset, "model": model, "seed": seed, "params": dict(found.winner or {})}
+    record = found.winner or {}
+    params = {name: record[name] for name in SPACES["lora"].params}
+    made = {
+        "dataset": dataset,
+        "model": model,
+        "seed": seed,
+        "val_accuracy": record["val_accuracy"],
+    }
+    return {**made, "params": params}
 
 
 def main() -> None:
