@@ -1,5 +1,6 @@
 """What a study is expected to take: early stopping and a whole forecast, worked out by hand."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,9 +32,19 @@ def going_on(arriving: int) -> float:
 
 @pytest.mark.parametrize("trials", [1, 2, 8, 30, 300])
 def test_what_is_expected_of_one_rung_is_what_a_hand_works_out(trials: int) -> None:
-    settings = scheduler_settings(3, 1, 0.2)  # looked at once, after the first of three
+    settings = {**scheduler_settings(3, 1, 0.2), "reduction_factor": 3}  # looked at once, after 1
     expected = trials + 2 * going_on(trials)
     assert expected_evaluations(trials, 3, settings) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_long_search_is_forecast_from_its_beginning() -> None:
+    settings = {**scheduler_settings(3, 1, 0.2), "reduction_factor": 3}
+    started = time.perf_counter()
+    expected = expected_evaluations(10_000, 3, settings)
+    assert expected == pytest.approx(10_000 + 2 * going_on(10_000), rel=0.03)
+    rest = expected_evaluations(10_000, 3, settings, 9_000)
+    assert rest == pytest.approx(expected - expected_evaluations(9_000, 3, settings))
+    assert time.perf_counter() - started < 60  # minutes, if all of it were played
 
 
 @pytest.mark.parametrize(("max_epochs", "per_epoch"), [(5, 1), (10, 1), (5, 4)])

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +26,7 @@ RECORD_BYTES, LINE_BYTES = 2_000, 1_000  # of a training's record, and of each e
 ROW_BYTES, PROBABILITY_BYTES = 32, 8  # of a prediction, and of each class in it
 PLAYED = 2_000  # trials that ASHA is played on, in searches of the study's length
 LEAST_PLAYED = 20  # searches
+LONGEST_PLAYED = 400  # trials of one; each further one is as the second half's on average
 ASSUMED = (
     "early stopping: assumed that trials come in random order of their scores, the same at each of "
     "ASHA's rungs; confirmation runs are counted to their last epoch"
@@ -92,14 +94,22 @@ def expected_evaluations(
     """
     if settings is None or trials <= done:
         return float(max(0, trials - done) * planned)
-    return _played(trials, planned, tuple(sorted(settings.items())), done)
+    played = min(trials, LONGEST_PLAYED)
+    found = _played(played, planned, tuple(sorted(settings.items())))
+    further = (found[played] - found[played // 2]) / (played - played // 2)
+
+    def of_first(count: int) -> float:
+        return found[min(count, played)] + max(0, count - played) * further
+
+    return of_first(trials) - of_first(done)
 
 
 @cache
-def _played(trials: int, planned: int, settings: tuple[tuple[str, int], ...], done: int) -> float:
+def _played(trials: int, planned: int, settings: tuple[tuple[str, int], ...]) -> list[float]:
+    """Evaluations of the first trials of a search, ``[trials + 1]``, from none on."""
     from tune_sentiment.scheduler import Asha
 
-    drawn, count = random.Random(0), 0
+    drawn, counts = random.Random(0), [0] * (trials + 1)
     searches = max(LEAST_PLAYED, PLAYED // trials)
     for _ in range(searches):
         asha = Asha(mode="max", settings=dict(settings))
@@ -108,11 +118,11 @@ def _played(trials: int, planned: int, settings: tuple[tuple[str, int], ...], do
             trial = SimpleNamespace(config={"key": number})
             asha.on_trial_add(None, trial)
             for evaluation in range(1, planned + 1):
-                count += number >= done
+                counts[number + 1] += 1
                 report = {"evaluation": evaluation, "objective": score, "status": "running"}
                 if asha.on_trial_result(None, trial, report) == "STOP":
                     break
-    return count / searches
+    return [count / searches for count in accumulate(counts)]
 
 
 def forecast(
