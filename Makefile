@@ -69,7 +69,7 @@ report: setup ## write docs/example-report and the README's table from RESULTS, 
 	.venv/bin/python -m analysis $(RESULTS) --output docs/example-report > /dev/null
 	.venv/bin/python -m analysis.readme README.md docs/example-report/summary.md
 
-bench: setup ## measure beside peers and write benchmarks/RESULTS.md; half an hour of a quiet machine
+bench: setup ## measure beside peers and write benchmarks/RESULTS.md; three hours of a quiet machine
 	.venv/bin/python -m benchmarks
 
 bench-quick: setup ## a little of each benchmark, to see that it runs; its figures mean nothing

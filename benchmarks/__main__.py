@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks import headlines, results
-from benchmarks.harness import circumstances
+from benchmarks.harness import RECORDS, circumstances
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import TuneSentimentError
 from tune_sentiment.provenance import cores
@@ -32,7 +32,7 @@ def main() -> int:
     set_environment()
     os.environ["COMET_MODE"] = "DISABLED"  # transformers loads its hooks wherever it is installed
     with tempfile.TemporaryDirectory() as folder:
-        records = Path(folder) if args.quick else results.RECORDS
+        records = Path(folder) if args.quick else RECORDS
         for name in args.names or results.TITLES:
             say(f"{name}:")
             started = time.perf_counter()

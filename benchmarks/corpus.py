@@ -1,5 +1,9 @@
-"""The real data of the benchmarks: Rotten Tomatoes and SST-2 from the local mirror."""
+"""The real data of the benchmarks: Rotten Tomatoes and SST-2 from the local mirror.
 
+``TUNE_SENTIMENT_BENCHMARK_MODEL`` names another encoder, a folder for instance.
+"""
+
+import os
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +14,7 @@ from tune_sentiment.errors import UsageError
 from tune_sentiment.splits import Split
 from tune_sentiment.tokens import Tokens, tokenise
 
-MODEL = "minilm"
+MODEL = os.environ.get("TUNE_SENTIMENT_BENCHMARK_MODEL", "minilm")
 MAX_LENGTH = 512
 SEED = 42
 
@@ -27,8 +31,10 @@ class Corpus:
     validation_tokens: Tokens
 
 
-def texts(name: str, train_samples: int) -> tuple[Split, Split]:
+def texts(name: str, train_samples: int, seed: int = SEED) -> tuple[Split, Split]:
     """The training texts of a stratified subset of a data set, and its validation texts.
+
+    A search with ``--seed`` has the subset of that seed.
 
     Raises:
         UsageError: If there is no local mirror.
@@ -37,7 +43,7 @@ def texts(name: str, train_samples: int) -> tuple[Split, Split]:
     if mirror is None:
         raise UsageError("the benchmarks read real data: set TUNE_SENTIMENT_DATA to its folder")
     spec = dataset_named(name)
-    return load_train_val(spec, mirror=mirror, train_samples=train_samples, seed=SEED)
+    return load_train_val(spec, mirror=mirror, train_samples=train_samples, seed=seed)
 
 
 @cache

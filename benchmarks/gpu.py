@@ -10,7 +10,7 @@ reaches in place of its data sheet.
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -23,15 +23,15 @@ from benchmarks.corpus import MODEL, Corpus, corpus
 from benchmarks.harness import OURS, Rounds, Row, measure, missing
 from benchmarks.processes import run_side
 from benchmarks.step_rate import PARAMS, ROUNDS, Training, beside_trainer, setup_for
-from benchmarks.study_end_to_end import KINDS, STUDY, beside
+from benchmarks.study_end_to_end import PEERS, QUICK, STUDY, beside
 from tune_sentiment.backbone import load_backbone
 from tune_sentiment.provenance import cores
 from tune_sentiment.tokens import tokenise
 
 SENTENCES = 4096
 BATCH_SIZES = (16, 128)
-AT_ONCE = (1, 2, 4, 8)  # trials that share the GPU
-SHARED = {"trials": 16, "max_epochs": 1, "train_samples": SENTENCES}
+AT_ONCE: Sequence[int] = (1, 2, 4, 8)  # trials that share the GPU
+SHARED = {**STUDY, "trials": 16, "max_epochs": 1, "train_samples": SENTENCES}
 TRUE_SIZE = "DistilBERT's size"
 PRODUCT, PRODUCTS = 8192, 10
 ALONE = "one trial at a time"
@@ -54,9 +54,12 @@ def run(quick: bool, say: Callable[[str], None]) -> list[Row]:
             rows += beside_trainer(what, ours, Path(folder), times, speed, say, **more)
     gc.collect()
     torch.cuda.empty_cache()  # what this process holds counts as others' in the studies
-    rounds = 1 if quick else 2
-    study = {**STUDY, "device": "cuda"}
-    return [*rows, *sharing(study, rounds, say), *beside(study, list(KINDS), rounds, say)]
+    shared, counts, study, rounds = SHARED, AT_ONCE, STUDY, 2
+    if quick:
+        shared, counts, study, rounds = QUICK, AT_ONCE[:2], QUICK, 1
+    there = {"device": "cuda"}
+    rows += sharing({**shared, **there}, counts, rounds, say)
+    return [*rows, *beside({**study, **there}, PEERS, rounds, say)]
 
 
 def circumstances(gflops: float) -> Row:
@@ -73,7 +76,7 @@ def trainings(device: str, name: str, data: Corpus) -> Iterator[tuple[str, Train
     for method, size in product(("lora", "full"), BATCH_SIZES):
         setup = setup_for(method, data, device=device, precision="bf16")
         params = {**PARAMS[method], "batch_size": size}
-        yield f"{method}, {name}, batch size {size}", Training(setup, params, data)
+        yield f"{method}, {Path(name).name}, batch size {size}", Training(setup, params, data)
 
 
 def on_device(device: str) -> dict[str, Any]:
@@ -114,18 +117,19 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def sharing(study: dict[str, Any], rounds: int, say: Callable[[str], None]) -> list[Row]:
-    """A study of 16 trials with one, two, four and eight of them on the GPU at once."""
-    asked = {**study, **SHARED}
+def sharing(
+    asked: dict[str, Any], counts: Sequence[int], rounds: int, say: Callable[[str], None]
+) -> list[Row]:
+    """A study with so many of its trials on the GPU at once, the first number being 1."""
 
     def side(count: int) -> float:
         more = {"words": ["--gpus-per-trial", str(1 / count)], "started": time.time()}
         return run_side("benchmarks.study_ours", {**asked, **more})[0]
 
-    names = {1: ALONE, **{count: f"{count} at once" for count in AT_ONCE[1:]}}
-    what = f"{asked['trials']} LoRA trials, {asked['train_samples']} sentences"
+    names = {count: f"{count} at once" for count in counts}
+    what = f"{asked['trials']} {asked['what']}, {asked['train_samples']} sentences"
     say(what)
-    able = [count for count in AT_ONCE if count <= cores()]  # each trial takes a core at least
+    able = [count for count in counts if count <= cores()]  # each trial takes a core at least
     sides = {OURS if n == 1 else names[n]: partial(side, n) for n in able}
     costs = measure(sides, rounds, say).costs
     rows: list[Row] = []

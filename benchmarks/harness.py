@@ -4,12 +4,14 @@ A machine that is slow for a while then slows both sides of a ratio. A null row,
 shows what is left of the noise.
 """
 
+import json
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,11 +20,18 @@ from tune_sentiment.provenance import commit, device_name, now
 OURS = "ours"
 NULL = "ours again"
 PACKAGES = ("ray", "optuna", "torch", "transformers", "peft", "scikit-learn", "numpy")
+RECORDS = Path(__file__).resolve().parent / "records"
 SGEMM_SIZE = 1024
 SGEMM_TIMES = 8
 
 Side = Callable[[], float]
 Row = dict[str, Any]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """What a file has, a JSON object in each line; a line that was cut is none."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 @dataclass(frozen=True)

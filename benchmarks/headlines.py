@@ -9,17 +9,19 @@ from typing import Any
 
 from tabulate import tabulate
 
-RECORDS = Path(__file__).resolve().parent / "records"
+from benchmarks.harness import RECORDS
+
 README = RECORDS.parent.parent / "README.md"
 BEGIN, END = "<!-- written by python -m benchmarks -->\n", "<!-- end -->\n"
 SHOWN = {  # of each benchmark, how the rows begin
     "study_end_to_end": ("12 LoRA trials",),
-    "search_efficiency": ("evaluations to the target",),
+    "study_frozen": ("32 trials each",),
+    "search_efficiency": ("evaluations to the best",),
     "step_rate": ("lora on rotten_tomatoes", "full on rotten_tomatoes"),
     "frozen_sweep": ("64 configurations",),
     "trial_tax": ("overhead of one of 40 trials of 1 s",),
 }
-HEADERS = ("what", "beside", "its cost over ours", "interval")
+HEADERS = ("what", "beside", "its cost over ours", "interval", "rounds")
 OUR = "our"  # how peers begin that are ours
 
 
@@ -35,13 +37,15 @@ def lines(records: Path = RECORDS) -> str:
 
 
 def _is_shown(row: dict[str, Any], beginnings: tuple[str, ...]) -> bool:
-    is_ratio = "ratio" in row and not row["peer"].startswith(OUR)
-    return is_ratio and row["what"].startswith(beginnings)
+    is_beside = row.keys() & {"ratio", "missing"} and not row["peer"].startswith(OUR)
+    return bool(is_beside) and row["what"].startswith(beginnings)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    if "missing" in row:
+        return [row["what"], row["peer"], "-", row["missing"], ""]
     spread = f"{row['low']:.2f} to {row['high']:.2f}"
-    return [row["what"], row["peer"], f"{row['ratio']:.2f}", spread]
+    return [row["what"], row["peer"], f"{row['ratio']:.2f}", spread, str(row["rounds"])]
 
 
 def write(path: Path = README, records: Path = RECORDS) -> None:

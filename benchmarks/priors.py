@@ -9,24 +9,18 @@ import json
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from analysis.winners import earlier_studies
+from benchmarks.harness import RECORDS, read_lines
 from benchmarks.processes import CHECKOUT
 from benchmarks.search_table import EPOCHS, SENTENCES
 from search_spaces import SPACES
 
-PRIORS = Path(__file__).resolve().parent / "records" / "priors.jsonl"
+PRIORS = RECORDS / "priors.jsonl"
 RELATED, UNRELATED = ("sst2", "minilm"), ("demo", "tiny")
 SEEDS = (1, 2, 3)
 TRIALS = 12
-
-
-def read(path: Path = PRIORS) -> list[dict[str, Any]]:
-    """The winners that are there."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def winner(dataset: str, model: str, seed: int) -> dict[str, Any]:
@@ -61,7 +55,7 @@ def winner(dataset: str, model: str, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run what is missing."""
-    done = {(made["dataset"], made["model"], made["seed"]) for made in read()}
+    done = {(made["dataset"], made["model"], made["seed"]) for made in read_lines(PRIORS)}
     for names in (RELATED, UNRELATED):
         for seed in SEEDS:
             if (*names, seed) not in done:

@@ -18,6 +18,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.search_table import EPOCHS, GRID, RATES
+from search_spaces import SPACES
+from tune_sentiment.domains import nearest
 from tune_sentiment.scheduler import Asha, scheduler_settings
 from tune_sentiment.searcher import Search
 from tune_sentiment.space import SearchSpace
@@ -81,6 +83,18 @@ def domains() -> dict[str, Any]:
     """The space, as Ray Tune has it."""
     choices = {name: tune.choice(list(values)) for name, values in GRID.items()}
     return {**choices, "lr": tune.loguniform(min(RATES), max(RATES))}
+
+
+def in_space(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as ``--warm-start`` moves it into the replayed space.
+
+    A choice that is not there is the first one that is.
+    """
+    found = {name: nearest(domain, params.get(name)) for name, domain in distributions().items()}
+    return {name: GRID[name][0] if value is None else value for name, value in found.items()}
+
+
+START = [in_space(point) for point in SPACES["lora"].start]
 
 
 def random_search(table: Table, seed: int) -> Iterator[float]:
@@ -148,11 +162,19 @@ def ray_tunes_pairing(table: Table, seed: int) -> Iterator[float]:
 def ours(
     table: Table,
     seed: int,
-    start: Sequence[dict[str, Any]] = (),
+    start: Sequence[dict[str, Any]] = START,
     prior: Sequence[dict[str, Any]] = (),
     **settings: int,
 ) -> Iterator[float]:
-    """This project's search and its ASHA, without start points if none are given."""
+    """This project's search and its ASHA; as LoRA has them, if nothing is changed.
+
+    Args:
+        table: What trainings give.
+        seed: Of the search.
+        start: Start points.
+        prior: Points that are tried before them.
+        **settings: Of ASHA.
+    """
     space = SearchSpace(method="lora", params=domains(), start=start, prior=prior)
     search = Search(space, mode="max", seed=seed)
     usual = scheduler_settings(EPOCHS, 1, 0.0, scored_texts=VALIDATION_TEXTS)

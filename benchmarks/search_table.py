@@ -10,19 +10,19 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.corpus import MODEL, Corpus, corpus
+from benchmarks.harness import RECORDS, read_lines
 from benchmarks.step_rate import setup_for
 from search_spaces import SPACES
 from tune_sentiment.proposal import Proposal, trial_key
 from tune_sentiment.reports import reports
 from tune_sentiment.trial_setup import TrialSetup
 
-TABLE = Path(__file__).resolve().parent / "records" / "search_table.jsonl"
+TABLE = RECORDS / "search_table.jsonl"
 DATASET, SENTENCES, EPOCHS, SEEDS = "rotten_tomatoes", 512, 4, (1, 2)
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 3e-3)
 GRID: dict[str, tuple[Any, ...]] = {
@@ -38,12 +38,6 @@ def cells() -> Iterator[dict[str, Any]]:
     common = dict(SPACES["lora"].start[0])
     for values in product(*GRID.values()):
         yield {**common, **dict(zip(GRID, values, strict=True))}
-
-
-def read(path: Path = TABLE) -> list[dict[str, Any]]:
-    """The trainings that are there."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def train(setup: TrialSetup, params: Mapping[str, Any], seed: int, data: Corpus) -> dict[str, Any]:
@@ -64,7 +58,7 @@ def main(seeds: Sequence[int] = SEEDS) -> None:
     torch.set_num_threads(1)
     data = corpus(DATASET, SENTENCES)
     setup = replace(setup_for("lora", data, max_epochs=EPOCHS), num_threads=1)
-    done = {made["key"] for made in read()}
+    done = {made["key"] for made in read_lines(TABLE)}
     asked = [(params, seed) for seed in seeds for params in cells()]
     for params, seed in asked:
         if trial_key(params, seed) in done:
@@ -72,7 +66,7 @@ def main(seeds: Sequence[int] = SEEDS) -> None:
         line = json.dumps(train(setup, params, seed, data))
         with TABLE.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
-        print(f"{MODEL}, {len(read())} lines: {line}", file=sys.stderr, flush=True)
+        print(f"{MODEL}, {len(read_lines(TABLE))} lines: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     words += [
         *asked.get("words", []),
         "--method",
-        "lora",
+        asked["method"],
         "--dataset",
         asked["dataset"],
         "--model",
@@ -40,17 +40,23 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         is_over = False
         while not is_over:
             is_over = process.poll() is not None
-            for path in Path(folder).glob("*-lora-*/evaluations/*.jsonl"):
+            for path in _of_winners(asked, folder, "evaluations/*.jsonl"):
                 for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
                     score = json.loads(line).get("val_accuracy")
                     if score is not None and (path.name, number) not in seen:
                         seen[(path.name, number)] = [time.time() - asked["started"], score]
-            if model is None and list(Path(folder).glob("*-lora-*/winner/winner.json")):
+            ended = _of_winners(asked, folder, "winner/winner.json")
+            if model is None and len(ended) == len(asked["winners"]):
                 model = time.time() - asked["started"]
             time.sleep(EVERY)
         if process.returncode:
             raise RuntimeError(f"the search ended with {process.returncode}")
     return {"evaluations": sorted(seen.values()), "model": model}
+
+
+def _of_winners(asked: dict[str, Any], folder: str, files: str) -> list[Path]:
+    """Files of the studies whose winners are the models."""
+    return [p for name in asked["winners"] for p in Path(folder).glob(f"*-{name}-*/{files}")]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import headlines, results
+from benchmarks import harness, headlines, results
 from benchmarks.floors import encoding_flops, training_flops
 from benchmarks.harness import OURS, Rounds, measure, missing
 from benchmarks.trial_tax import Pair
@@ -83,6 +83,17 @@ def test_readme_has_the_records_lines_and_none_of_ours_against_ours(tmp_path: Pa
         headlines.write(copy)
 
 
+def test_readme_says_which_side_did_not_get_there(tmp_path: Path) -> None:
+    row = missing("12 LoRA trials, to a target", "Optuna", "ours did not get there")
+    (tmp_path / "study_end_to_end.json").write_text(json.dumps({"rows": [row]}))
+    [line] = [line for line in headlines.lines(tmp_path).splitlines() if "12 LoRA" in line]
+    assert [cell.strip() for cell in line.split("|")[2:5]] == [
+        "Optuna",
+        "-",
+        "ours did not get there",
+    ]
+
+
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_floor_counts_each_product_by_hand(method: str, tiny: Backbone, eight: Tokens) -> None:
     params = start_of(method, **({"targets": "qv", "rank": 4} if method == "lora" else {}))
@@ -135,7 +146,7 @@ def test_every_benchmark_runs(real_data: Path) -> None:
 
 
 def test_records_hold_no_path_of_the_machine() -> None:
-    for path in results.RECORDS.glob("*.json"):
+    for path in harness.RECORDS.glob("*.json"):
         record = json.loads(path.read_text())
         assert record["rows"]
         assert str(Path.home()) not in path.read_text()

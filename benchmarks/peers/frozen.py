@@ -50,6 +50,19 @@ def svm(params: dict[str, Any], train: Encoded) -> Any:
     return machine.fit(train[0][params["pooling"]], train[1])
 
 
+def svm_accuracy(
+    params: dict[str, Any],
+    train: Encoded,
+    validation: Encoded,
+    report: Callable[[float], None] = lambda accuracy: None,
+) -> float:
+    """Of one linear SVM."""
+    machine = svm(params, train)
+    accuracy = float(machine.score(validation[0][params["pooling"]], validation[1]))
+    report(accuracy)
+    return accuracy
+
+
 def head_accuracy(
     params: dict[str, Any],
     train: Encoded,
@@ -57,6 +70,7 @@ def head_accuracy(
     head: Callable[[], Any],
     epochs: int,
     seed: int,
+    report: Callable[[float], None] = lambda accuracy: None,
 ) -> float:
     """One head, trained with AdamW on the cached first states; the best epoch counts."""
     torch.manual_seed(seed)
@@ -89,24 +103,32 @@ def head_accuracy(
             states = torch.from_numpy(validation[0]["cls"])
             predicted = classifier(pooler(states[:, None])).argmax(1).numpy()
         best = max(best, float((predicted == validation[1]).mean()))
+        report(best)
     return best
 
 
-def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """The validation accuracy of each configuration, in order."""
+def cached(asked: dict[str, Any]) -> tuple[Encoded, Encoded, Callable[[], Any]]:
+    """Training and validation, encoded once, and what makes a new head."""
     folder = load_backbone(MODEL).folder
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2).eval()
     train, validation = (
         (encode(model, tokenizer, split), split.labels)
-        for split in texts(asked["dataset"], asked["train_samples"])
+        for split in texts(asked["dataset"], asked["train_samples"], asked["seed"])
     )
+    layers, spread = (model.base_model.pooler, model.classifier), model.config.initializer_range
 
     def head() -> Any:
-        pooler, classifier = copy.deepcopy((model.base_model.pooler, model.classifier))
-        torch.nn.init.normal_(classifier.weight, std=model.config.initializer_range)
+        pooler, classifier = copy.deepcopy(layers)
+        torch.nn.init.normal_(classifier.weight, std=spread)
         return pooler, classifier
 
+    return train, validation, head
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    """The validation accuracy of each configuration, in order."""
+    train, validation, head = cached(asked)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     found = {}
     for method, points in asked["configurations"].items():
@@ -114,8 +136,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         def objective(trial: optuna.Trial, method: str = method) -> float:
             params = {"pooling": "cls", **suggested(trial, method)}
             if method == "svm":
-                machine = svm(params, train)
-                return float(machine.score(validation[0][params["pooling"]], validation[1]))
+                return svm_accuracy(params, train, validation)
             return head_accuracy(
                 params, train, validation, head, asked["max_epochs"], asked["seed"]
             )

@@ -76,7 +76,7 @@ class Data:
     def of(cls, asked: dict[str, Any]) -> "Data":
         """The sentences that were asked for."""
         backbone = load_backbone(asked["model"])
-        splits = texts(asked["dataset"], asked["train_samples"])
+        splits = texts(asked["dataset"], asked["train_samples"], asked["seed"])
         return cls(backbone, *(tokenised(backbone, split, None) for split in splits))
 
 
