@@ -16,7 +16,7 @@ from tune_sentiment.data import (
 from tune_sentiment.datasets_table import DATASETS
 from tune_sentiment.errors import StartError, UsageError
 from tune_sentiment.hub import describe_dataset, load_rows
-from tune_sentiment.splits import Split, normalised, stratified_subset, summarise, text_hash
+from tune_sentiment.splits import Split, stratified_subset, summarise, text_hash, words_of
 
 SPEC = DATASETS["rotten_tomatoes"]
 
@@ -134,8 +134,8 @@ def test_a_subset_of_classes_with_a_single_text_is_refused() -> None:
         stratified_subset(rare, 10, seed=1)
 
 
-def test_normalised_texts_ignore_case_and_punctuation() -> None:
-    assert normalised("It's  A\tGOOD-film!") == "it s a good film"
+def test_words_ignore_case_and_punctuation() -> None:
+    assert words_of("It's  A\tGOOD-film!") == ("it", "s", "a", "good", "film")
     assert text_hash("A film.") == text_hash("a FILM") != text_hash("a movie")
     assert text_hash("I don't know") == text_hash("i do n't know")
     assert text_hash("की") != text_hash("का")  # the same letter with another vowel's mark

@@ -5,9 +5,9 @@ import pytest
 
 from tune_sentiment.data import describe_splits, load_test, load_train_val
 from tune_sentiment.datasets_table import DATASETS
-from tune_sentiment.phrases import PhraseIndex, share_containing, subphrases, words_of
+from tune_sentiment.phrases import PhraseIndex, share_containing, subphrases
 from tune_sentiment.split_rules import ONE_FILE, VALIDATION_FROM_TRAIN, whole_sentences
-from tune_sentiment.splits import Split
+from tune_sentiment.splits import Split, words_of
 
 
 def test_an_index_finds_the_phrases_that_stand_in_a_text() -> None:
@@ -25,7 +25,9 @@ def test_subphrases_are_every_run_of_words() -> None:
 
 def test_the_share_of_texts_that_contain_a_phrase() -> None:
     texts = ["one two three four five", "one two three", "six"]
-    assert share_containing(texts, ["Two three four, five", "six"], 4) == pytest.approx(1 / 3)
+    phrases = ["Two three four, five", "six"]
+    found = share_containing(*([words_of(t) for t in side] for side in (texts, phrases)), 4)
+    assert found == pytest.approx(1 / 3)
 
 
 def tree(sentences: int) -> Split:
@@ -78,11 +80,10 @@ def test_sst2s_validation_shares_no_phrase_with_its_training(real_data: Path) ->
     train, validation = load_train_val(spec, mirror=real_data, train_samples=None, seed=42)
     assert len(validation) == 1_000
     assert len(train) > 50_000
-    inside = {words_of(text) for text in train.texts}
-    assert not any(words_of(text) in inside for text in validation.texts)
-    long = PhraseIndex([words_of(text) for text in validation.texts], 8)
-    assert not any(True for text in train.texts for _ in long.contained_in(words_of(text)))
-    assert share_containing(validation.texts, train.texts, 4) <= 0.034
+    assert not set(train.words) & set(validation.words)
+    long = PhraseIndex(validation.words, 8)
+    assert not any(True for words in train.words for _ in long.contained_in(words))
+    assert share_containing(validation.words, train.words, 4) <= 0.034
     assert len(load_test(spec, mirror=real_data, seed=42)) == 872
 
 

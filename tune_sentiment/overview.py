@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tune_sentiment.splits import Split, SplitSummary, text_hash
+from tune_sentiment.splits import Split, SplitSummary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,8 +55,7 @@ def repeated_texts(split: Split) -> pd.DataFrame:
         ``text`` as it is first written, how many ``times`` it is there, and its ``classes``,
         ascending. The more classes and the more times, the further up.
     """
-    hashes = [text_hash(text) for text in split.texts]
-    found = pd.DataFrame({"hash": hashes, "text": split.texts, "label": split.labels})
+    found = pd.DataFrame({"hash": split.hashes, "text": split.texts, "label": split.labels})
     groups = found.groupby("hash", sort=False)
     made = groups.agg(
         text=("text", "first"),

@@ -1,19 +1,12 @@
 """Which texts contain others, word for word: what a random hold-out of phrases would leak.
 
-Texts are compared normalised: lower-cased letters and digits, one space between words.
+Texts are compared as the words that ``words_of`` finds in them.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tune_sentiment.splits import normalised
-
-Words = tuple[str, ...]
-
-
-def words_of(text: str) -> Words:
-    """The words of a normalised text."""
-    return tuple(normalised(text).split())
+from tune_sentiment.splits import Words
 
 
 class PhraseIndex:
@@ -40,10 +33,10 @@ class PhraseIndex:
                 yield from self.numbers.get(words[start : start + length], ())
 
 
-def share_containing(texts: Sequence[str], phrases: Sequence[str], min_words: int) -> float:
+def share_containing(texts: Sequence[Words], phrases: Sequence[Words], min_words: int) -> float:
     """Share of texts that contain one of the phrases of ``min_words`` words or more."""
-    index = PhraseIndex([words_of(phrase) for phrase in phrases], min_words)
-    found = sum(any(True for _ in index.contained_in(words_of(text))) for text in texts)
+    index = PhraseIndex(phrases, min_words)
+    found = sum(any(True for _ in index.contained_in(words)) for words in texts)
     return found / len(texts)
 
 

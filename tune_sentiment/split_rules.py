@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from tune_sentiment.errors import UsageError
-from tune_sentiment.phrases import PhraseIndex, subphrases, words_of
-from tune_sentiment.splits import Split, take
+from tune_sentiment.phrases import PhraseIndex, subphrases
+from tune_sentiment.splits import Split, Words, take
 
 Read = Callable[[str], Split]
 
@@ -85,24 +85,23 @@ def _whole_sentences(
     if wanted == "test":
         return read("validation")  # the official test split has no labels
     train = read("train")
-    phrases = [words_of(text) for text in train.texts]
-    sentences = np.array(_sentences(phrases))
+    sentences = np.array(_sentences(train.words))
     if len(sentences) < 2 * held_out:
         raise UsageError(f"{len(sentences)} whole sentences in train, {2 * held_out} needed")
     chosen = stratified_parts(take(train, sentences), held_out, seed)[1]
     if wanted == "validation":
         return chosen
-    inside = {part for text in chosen.texts for part in subphrases(words_of(text))}
-    index = PhraseIndex([words_of(text) for text in chosen.texts], SENTENCE_WORDS)
+    inside = {part for words in chosen.words for part in subphrases(words)}
+    index = PhraseIndex(chosen.words, SENTENCE_WORDS)
     kept = [
         number
-        for number, words in enumerate(phrases)
+        for number, words in enumerate(train.words)
         if words not in inside and not any(True for _ in index.contained_in(words))
     ]
     return take(train, np.array(kept))
 
 
-def _sentences(phrases: list[tuple[str, ...]]) -> list[int]:
+def _sentences(phrases: list[Words]) -> list[int]:
     """Numbers of the long phrases that no other contains; of equal ones the first."""
     index = PhraseIndex(phrases, SENTENCE_WORDS)
     contained: set[int] = set()

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tune_sentiment.errors import StartError, UsageError
 
 SPLITS = ("train", "validation", "test")
+Words = tuple[str, ...]
 PHRASE_WORDS = 4  # shorter phrases stand in many texts without telling of them
 
 
@@ -33,6 +34,16 @@ class Split:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @cached_property
+    def words(self) -> list[Words]:
+        """``words_of`` every text."""
+        return [words_of(text) for text in self.texts]
+
+    @cached_property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """``text_hash`` of every text, ``[len(texts)]``."""
+        return np.array(list(map(_hash, self.words, self.texts)), dtype=np.uint64)
+
 
 @dataclass(frozen=True)
 class SplitSummary:
@@ -42,7 +53,7 @@ class SplitSummary:
         rows: Number of texts.
         class_counts: Texts of each class, in class order.
         mean_words: Mean number of words in a text.
-        text_hashes: 64-bit hashes of the normalised texts, ``[rows]``.
+        text_hashes: ``text_hash`` of every text, ``[rows]``.
         fingerprint: Changes with any text, label or their order.
         share_with_training_phrase: Share of texts that contain a training text of four words or
             more; ``None`` for train itself.
@@ -109,9 +120,9 @@ def check_subset_size(size: int | None, class_counts: Sequence[int]) -> None:
         )
 
 
-def normalised(text: str) -> str:
-    """Lower-cased letters and digits, words separated by one space."""
-    return " ".join(_word().findall(text.lower()))
+def words_of(text: str) -> Words:
+    """The words of a text: runs of letters and digits, lower-cased."""
+    return tuple(_word().findall(text.lower()))
 
 
 @cache
@@ -127,7 +138,11 @@ def text_hash(text: str) -> int:
 
     A text without any is hashed as it is.
     """
-    kept = normalised(text).replace(" ", "") or text.strip()
+    return _hash(words_of(text), text)
+
+
+def _hash(words: Words, text: str) -> int:
+    kept = "".join(words) or text.strip()
     return int.from_bytes(hashlib.sha256(kept.encode()).digest()[:8], "big")
 
 
@@ -144,23 +159,20 @@ def summarise(split: Split, num_classes: int, train: Split | None = None) -> Spl
     from tune_sentiment.phrases import share_containing
 
     counts = np.bincount(split.labels, minlength=num_classes)
-    hashes = _hashes(split)
     return SplitSummary(
         rows=len(split),
         class_counts=tuple(int(count) for count in counts),
         mean_words=float(np.mean([len(text.split()) for text in split.texts])),
-        text_hashes=hashes,
+        text_hashes=split.hashes,
         fingerprint=content_fingerprint(split),
         share_with_training_phrase=None
         if train is None
-        else share_containing(split.texts, train.texts, PHRASE_WORDS),
-        num_texts_in_train=None if train is None else int(np.isin(hashes, _hashes(train)).sum()),
+        else share_containing(split.words, train.words, PHRASE_WORDS),
+        num_texts_in_train=None
+        if train is None
+        else int(np.isin(split.hashes, train.hashes).sum()),
         dropped=split.dropped,
     )
-
-
-def _hashes(split: Split) -> npt.NDArray[np.uint64]:
-    return np.array([text_hash(text) for text in split.texts], dtype=np.uint64)
 
 
 def check_unchanged(split: Split, summary: SplitSummary, name: str) -> None:
