@@ -80,7 +80,9 @@ def inputs(study: Study) -> Iterator[Inputs]:
     with ray_session(ONE_AT_A_TIME):
         source, seed = study.source, study.config.seed
         splits = load_train_val(source.dataset, mirror=None, train_samples=None, seed=seed)
-        yield Inputs(*(SharedInputs(source.backbone, split, 64, "cpu") for split in splits))
+        yield Inputs(
+            *(SharedInputs(source.backbone, split, 64, "cpu", ONE_AT_A_TIME) for split in splits)
+        )
 
 
 def ended(folder: StudyFolder) -> tuple[list[dict[str, Any]], list[Any]]:

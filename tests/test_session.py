@@ -1,5 +1,7 @@
 """What workers share through the object store."""
 
+import os
+
 import numpy as np
 import psutil
 import pytest
@@ -7,7 +9,8 @@ import ray
 
 from tune_sentiment.config import Resources
 from tune_sentiment.features import Features
-from tune_sentiment.session import ray_session
+from tune_sentiment.session import once, ray_session
+from tune_sentiment.slots import Slots
 
 pytestmark = pytest.mark.slow
 MOST_COPIED = 0.05  # of what is shared
@@ -29,3 +32,18 @@ def test_workers_read_features_without_a_copy_of_their_own() -> None:
         for total, grown in ray.get([ray.remote(read).remote([reference]) for _ in range(2)]):
             assert total == states.size
             assert grown < MOST_COPIED * states.nbytes
+
+
+def where(one: int, other: int) -> tuple[int, int]:
+    """The process that this runs in, and a sum."""
+    return os.getpid(), one + other
+
+
+def test_what_runs_once_runs_here_or_where_the_cluster_has_cores() -> None:
+    with ray_session(Resources()):
+        here, there = Resources(), Resources(address="auto")
+        slots = Slots(concurrency=1, cpus=1, gpus=0.0)
+        asked = slots, ray.put(1), 2
+        assert once(here, where, *asked) == (os.getpid(), 3)
+        worker, total = once(there, where, *asked)
+        assert (worker != os.getpid(), total) == (True, 3)

@@ -82,6 +82,9 @@ def test_each_method_gets_the_share_that_it_needs(
     assert slots_of(studies["lora"], sharing) == Slots(8, 8, 1 / 8)
     assert slots_of(studies["svm"], sharing).gpus == slots_of(studies["freeze"], sharing).gpus == 0
     assert [method for method, _ in probe.asked] == ["full", "lora"]
+    assert slots_of(studies["freeze"], sharing, trainings=1) == Slots(1, 1, 0.0)
+    asked = sharing_of(eight, probe, Resources(cpus_per_trial=2))
+    assert slots_of(studies["freeze"], asked, trainings=1) == Slots(1, 2, 0.0)
     line = sharing.line(studies["lora"], slots_of(studies["lora"], sharing))
     assert line == "8.3 GB of 80 GB at batch 32: 8 trials a GPU"
     assert sharing.line(studies["svm"], slots_of(studies["svm"], sharing)) is None
@@ -280,7 +283,7 @@ def test_what_ray_calls_a_gpu_and_torch_does_not_is_said(
     study = studies_of("lora", "--trials", "100", gpus=2)["lora"]
     monkeypatch.undo()  # the nodes are Ray's own again
     splits = load_train_val(study.source.dataset, mirror=None, train_samples=None, seed=42)
-    inputs = Inputs(*(SharedInputs(study.source.backbone, s, 32, "cuda") for s in splits))
+    inputs = Inputs(*(SharedInputs(study.source.backbone, s, 32, "cuda", AUTO) for s in splits))
     sharing = Sharing.on_ray(AUTO, lambda study: inputs)
     assert sharing.of(study) == 1
     assert sharing.found[study.id] == (1, "no worker sees a GPU")

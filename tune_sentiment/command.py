@@ -80,7 +80,7 @@ def search(
             if warning := unused_gpus([study for study, _ in able], resources):
                 say(warning)
             able = _with_weights(able)
-        inputs = _inputs(able, failures)
+        inputs = _inputs(able, resources, failures)
         able = [(study, folder) for study, folder in able if study.id not in failures]
 
         def finish(study: Study, folder: StudyFolder) -> None:
@@ -123,7 +123,9 @@ def _incomplete(
     return todo
 
 
-def _inputs(work: Sequence[tuple[Study, StudyFolder]], failures: Failures) -> "dict[str, Inputs]":
+def _inputs(
+    work: Sequence[tuple[Study, StudyFolder]], resources: Resources, failures: Failures
+) -> "dict[str, Inputs]":
     """Training and validation of each comparison whose texts can be read."""
     from tune_sentiment.session import SharedInputs
     from tune_sentiment.workload import Inputs
@@ -148,7 +150,7 @@ def _inputs(work: Sequence[tuple[Study, StudyFolder]], failures: Failures) -> "d
                 if warning := shared_texts(study):
                     say(warning)
             train, validation = (
-                SharedInputs(source.backbone, split, config.max_length, source.device)
+                SharedInputs(source.backbone, split, config.max_length, source.device, resources)
                 for split in texts[data]
             )
             made[study.comparison] = Inputs(train, validation)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
 
 from tune_sentiment import inference
 from tune_sentiment.confirm_plan import (
@@ -26,7 +25,7 @@ from tune_sentiment.machines import whole_node
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
-from tune_sentiment.session import SharedInputs, remotely
+from tune_sentiment.session import once
 from tune_sentiment.splits import check_unchanged
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import TrialSetup
@@ -50,7 +49,8 @@ def finish(inputs: Inputs, study: Study, folder: StudyFolder) -> None:
         _open_test(study, folder, inputs, wanted, unscored)
     best = best_run(study, folder, wanted)
     if best is not None and not is_kept(folder, best):
-        _export(study, folder, inputs, next(p for p in wanted if p.key == best["key"]), best)
+        run = next(proposal for proposal in wanted if proposal.key == best["key"])
+        _export(study, folder, inputs, run, best)
     folder.drop_tensors()
     for name in names_in(folder.checkpoints):
         if "-" in name:  # of a winner that was overtaken
@@ -74,7 +74,7 @@ def _open_test(
     source = study.source
     split = load_test(source.dataset, mirror=source.mirror, seed=study.config.seed)
     check_unchanged(split, source.splits["test"], "test")
-    test = SharedInputs(source.backbone, split, study.config.max_length, source.device)
+    test = replace(inputs.validation, split=split)
     proposals = {proposal.key: proposal for proposal in wanted}
     runs = [
         (proposals[record["key"]], folder.tensors_file(record["key"]).resolve())
@@ -83,7 +83,7 @@ def _open_test(
     slots = whole_node(study.device)
     setup = trial_setup(study, slots, folder)
     references = inputs.validation.of(study.method), test.of(study.method)
-    scored = ray.get(remotely(score, slots, setup, runs, *references))
+    scored = once(inputs.resources, score, slots, setup, runs, *references)
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
         _check_read_back(record, evaluate(on_validation, "val")["val_accuracy"])
         for name, predictions in (("validation", on_validation), ("test", on_test)):
@@ -103,7 +103,7 @@ def _check_read_back(record: Mapping[str, Any], accuracy: float | None) -> None:
 def score(
     setup: TrialSetup, runs: Sequence[tuple[Proposal, Path]], validation: Any, test: Any
 ) -> list[tuple[Predictions, Predictions]]:
-    """What each run's classifier says of validation and test; runs in a worker."""
+    """What each run's classifier says of validation and test."""
     import torch
 
     torch.set_num_threads(setup.num_threads)
@@ -133,8 +133,8 @@ def _export(
     setup, tensors = trial_setup(study, slots, folder), folder.tensors_file(proposal.key).resolve()
     where = whole_node(study.source.device)  # the encoder runs there, whatever reads its features
     used = replace(trial_setup(study, where, folder), device=study.source.device)
-    tokens = inputs.validation.tokens
-    cost = ray.get(remotely(inference.inference_cost, where, used, proposal, tensors, tokens))
+    read = used, proposal, tensors, inputs.validation.tokens
+    cost = once(inputs.resources, inference.inference_cost, where, *read)
     folder.write_confirmation({**record, **cost})  # which makes sure of a lease, as export cannot
-    ray.get(remotely(export, slots, setup, proposal, tensors, folder.winner.resolve()))
+    once(inputs.resources, export, slots, setup, proposal, tensors, folder.winner.resolve())
     fetched(folder.winner / WINNER_FILE, again=True)  # it may have been made on another machine

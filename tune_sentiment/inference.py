@@ -37,7 +37,7 @@ FIELDS = (
 def inference_cost(
     setup: TrialSetup, proposal: Proposal, tensors: Path, tokens: Tokens
 ) -> dict[str, Any]:
-    """Seconds for one sentence at batch 1, and sentences per second at batch 64; in a worker.
+    """Seconds for one sentence at batch 1, and sentences per second at batch 64.
 
     Merged where a method can merge what it inserted, and ``unmerged_`` beside it; both are timed
     in turn, so that a busy machine slows both.

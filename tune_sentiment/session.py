@@ -107,26 +107,32 @@ def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any
     return ray.remote(**options)(function).remote(*arguments)
 
 
+def once(resources: Resources, function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:
+    """What a function returns that runs alone, and once.
+
+    On CPUs of a Ray of our own it runs in this process: a worker would first spend seconds on
+    importing what is imported here.
+
+    Args:
+        resources: What was asked for.
+        function: Limits its threads itself.
+        slots: What it gets.
+        arguments: Values, or references to them.
+    """
+    if slots.gpus or resources.is_cluster:
+        return ray.get(remotely(function, slots, *arguments))
+    known = [ray.get(each) if isinstance(each, ray.ObjectRef) else each for each in arguments]
+    return function(*known)
+
+
 def featurised(backbone: Backbone, tokens: Any, device: str, num_threads: int) -> Any:
-    """A split's frozen features; runs in a worker."""
+    """A split's frozen features."""
     import torch
 
     from tune_sentiment.features import frozen_features
 
     torch.set_num_threads(num_threads)
     return frozen_features(backbone, tokens, device)
-
-
-def _made(reference: Any) -> Any:
-    """What a worker made.
-
-    Raises:
-        StartError: If it could not.
-    """
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise StartError(f"the inputs cannot be made: {error.cause}") from error
 
 
 @dataclass(frozen=True)
@@ -138,12 +144,14 @@ class SharedInputs:
         split: Texts and labels.
         max_length: In tokens.
         device: Where features are computed.
+        resources: What was asked for.
     """
 
     backbone: Backbone
     split: Split
     max_length: int
     device: str
+    resources: Resources
 
     @cached_property
     def _made_tokens(self) -> "Tokens":
@@ -162,16 +170,21 @@ class SharedInputs:
 
     @cached_property
     def features(self) -> Any:
-        """Reference to ``Features``; computed in a worker where none are kept here."""
+        """Reference to ``Features``; computed where none are kept here."""
         from tune_sentiment.features import cached_features, keep_features
 
         if (kept := cached_features(self.backbone, self._made_tokens)) is not None:
             return ray.put(kept)
         slots = whole_node(self.device)
-        made = remotely(featurised, slots, self.backbone, self.tokens, self.device, slots.cpus)
+        asked = self.backbone, self.tokens, self.device, slots.cpus
+        try:
+            made = once(self.resources, featurised, slots, *asked)
+        except Exception as error:
+            cause = getattr(error, "cause", error)  # of a task in a worker
+            raise StartError(f"the inputs cannot be made: {cause}") from error
         if self.backbone.fetch is not None:  # kept on that node, where nobody looks again
-            keep_features(self.backbone, self._made_tokens, _made(made))
-        return made
+            keep_features(self.backbone, self._made_tokens, made)
+        return ray.put(made)
 
     def of(self, method: Method) -> Any:
         """Reference to what a method reads."""

@@ -8,12 +8,11 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-import ray
 from ray import tune
 
 from tune_sentiment.config import Resources
 from tune_sentiment.course import Course
-from tune_sentiment.errors import Escape, StartError
+from tune_sentiment.errors import Escape
 from tune_sentiment.failures import Failures, reading
 from tune_sentiment.forecast import Forecast
 from tune_sentiment.ledger import StudyFolder
@@ -137,12 +136,6 @@ def _jobs(
                 keep=course.folder.confirm.resolve(),
                 **inputs_of(study).references(study.method),
             )
-    for study_id, job in list(made.items()):
-        try:
-            ray.get([*job.train, *job.validation])
-        except ray.exceptions.RayTaskError as error:
-            del made[study_id]
-            failures.note(study_id, StartError(f"the inputs cannot be made: {error.cause}"))
     return made
 
 

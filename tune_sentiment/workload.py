@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ class Inputs:
 
     train: SharedInputs
     validation: SharedInputs
+
+    @property
+    def resources(self) -> Resources:
+        """What was asked for."""
+        return self.train.resources
 
     def references(self, method: Method) -> dict[str, list[Any]]:
         """The trainable's arguments; a reference in a list reaches it as a reference."""
@@ -93,7 +98,13 @@ def missing_trials(study: Study, folder: StudyFolder) -> int:
 
 
 def slots_for(study: Study, resources: Resources, trainings: int, per_gpu: int = 1) -> Slots:
-    """What each of a study's trainings gets on this Ray, where ``per_gpu`` have room on a GPU."""
+    """What each of a study's trainings gets on this Ray, where ``per_gpu`` have room on a GPU.
+
+    On features each gets one core, if nothing else was asked for: more threads than that wait for
+    each other there.
+    """
+    if study.method.reads_features:
+        resources = replace(resources, cpus_per_trial=resources.cpus_per_trial or 1)
     weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
     there = machine(study.device)
     return plan_slots(resources, there, study.device, max(1, trainings), weights, per_gpu)
