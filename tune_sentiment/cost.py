@@ -10,7 +10,7 @@ from tune_sentiment.progress import duration
 from tune_sentiment.provenance import cores, gpus
 
 CALIBRATION_STEPS = 20
-CALIBRATION_SECONDS = 10.0  # a slow machine is told apart after fewer steps
+CALIBRATION_SECONDS = 4.0  # a slow machine is told apart after fewer steps
 LONG_SECONDS = 1_800.0  # from here on, shorter ways are named
 
 
@@ -58,7 +58,9 @@ def check_price(price_per_hour: float | None) -> None:
 
 
 def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Calibration:
-    """Time a few optimizer steps and one batch of an evaluation; nothing is kept.
+    """Time a few optimizer steps and a few batches of an evaluation; nothing is kept.
+
+    Their sentences are shorter or longer than others: what is timed is a token.
 
     Args:
         setup: A neural study's ``TrialSetup``.
@@ -82,18 +84,19 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
     batches = training_batches(train.lengths, size, padding, seed, 0)[: CALIBRATION_STEPS + 1]
     state.take_step(train, batches[0])  # the first step allocates
     started = time.perf_counter()
-    seen = 0
+    seen = 0  # tokens
     for items in batches[1:] or batches:
         state.take_step(train, items).item()
-        seen += len(items)
+        seen += train.lengths[items].sum()
         if time.perf_counter() - started > CALIBRATION_SECONDS:
             break
-    train_seconds = (time.perf_counter() - started) / seen
+    train_seconds, length = (time.perf_counter() - started) / seen, train.lengths.mean()
     part = np.concatenate(batches[:8])
     sample = Part(train, part)
     started = time.perf_counter()
     NeuralClassifier(state.model, setup.plan["precision"]).scores(sample)
-    return Calibration(train_seconds, (time.perf_counter() - started) / len(part))
+    evaluation_seconds = (time.perf_counter() - started) / train.lengths[part].sum()
+    return Calibration(float(train_seconds * length), float(evaluation_seconds * length))
 
 
 def forecast_seconds(
