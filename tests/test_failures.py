@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ray.exceptions import RayTaskError
+from safetensors import SafetensorError
 
 import run_search
 from tests.growing import Growing
@@ -84,10 +85,22 @@ def test_other_errors_of_a_worker_are_a_studys_own_and_those_of_the_disk_are_tol
     with pytest.raises(StartError, match="No space left") as told, command._disk_errors(tmp_path):
         raise full
     assert not isinstance(told.value, StorageError)
-    other = RayTaskError("export", "Traceback", KeyError("x"))
-    with pytest.raises(RayTaskError) as raised, command._disk_errors(tmp_path):
-        raise other
-    assert raised.value is other
+    for other in (RayTaskError("export", "Traceback", KeyError("x")), KeyError("x")):
+        with pytest.raises(type(other)) as raised, command._disk_errors(tmp_path):
+            raise other
+        assert raised.value is other
+
+
+@pytest.mark.parametrize("kind", [OSError, SafetensorError, Exception])
+def test_a_library_that_tells_of_a_full_disk_in_its_own_words_ends_the_command_in_one_line(
+    kind: type[Exception], tmp_path: Path
+) -> None:
+    said = f"Error while serializing: I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"
+    ended = pytest.raises(StartError, match=r"cannot write in .*: No space left on device. Every")
+    failures = Failures(lambda line: None)
+    with ended, command._disk_errors(tmp_path), failures.of("a"):
+        raise kind(said)
+    assert not failures.errors
 
 
 def test_rubbish_in_a_ledger_is_told_in_one_line(tmp_path: Path) -> None:

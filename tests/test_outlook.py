@@ -55,12 +55,9 @@ def announced(
     monkeypatch.setenv("TUNE_SENTIMENT_CACHE", str(tmp_path / "cache"))
 
     def made(
-        resources: Resources,
-        *nodes: dict[str, Any],
-        methods: str = "lora,adapters",
-        datasets: str = "demo",
+        resources: Resources, *nodes: dict[str, Any], datasets: str = "demo"
     ) -> tuple[dict[str, Forecast], Asked, list[Study]]:
-        words = ["--method", methods, "--dataset", datasets, "--model", "tiny"]
+        words = ["--method", "lora,adapters", "--dataset", datasets, "--model", "tiny"]
         words += ["--precision", "fp32", "--results", str(tmp_path / "results")]
         studies, _, results = plan(build_parser().parse_args([*words, "--trials", "100"]))
         device = "cuda" if "GPU" in nodes[0]["Resources"] else "cpu"
@@ -109,21 +106,6 @@ def test_what_is_forecast_on_a_cluster_is_the_clusters(
     assert "this machine" not in said
     lora = studies[1]
     assert forecasts[lora.id].checkpoint_bytes == checkpoint_bytes(lora, 48)
-
-
-def test_a_single_study_is_calibrated_here_and_one_that_cannot_be_has_no_forecast(
-    announced: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    forecasts, asked, (_, lora) = announced(Resources(), CPU_NODE, methods="lora")
-    assert asked.options == []
-    assert forecasts[lora.id].device_seconds > 0
-    monkeypatch.setattr(Tokens, "batch", None)  # as if a backbone could not be trained
-    forecasts, _, (svm, lora) = announced(Resources(), CPU_NODE, methods="lora")
-    assert forecasts[lora.id].device_seconds is None
-    assert f"{lora.id}: 100 trials to run, no forecast: 'NoneType'" in capsys.readouterr().err
-    assert svm.id in forecasts
 
 
 def test_each_comparison_shares_gpus_as_its_own_texts_let_it(

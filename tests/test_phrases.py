@@ -25,9 +25,9 @@ def test_subphrases_are_every_run_of_words() -> None:
 
 def test_the_share_of_texts_that_contain_a_phrase() -> None:
     texts = ["one two three four five", "one two three", "six"]
-    phrases = ["Two three four, five", "six"]
-    found = share_containing(*([words_of(t) for t in side] for side in (texts, phrases)), 4)
-    assert found == pytest.approx(1 / 3)
+    words = [words_of(text) for text in texts]
+    phrases = [words_of(text) for text in ("Two three four, five", "six")]
+    assert share_containing(words, phrases, 4) == pytest.approx(1 / 3)
 
 
 def tree(sentences: int) -> Split:

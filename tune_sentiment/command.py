@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ray.exceptions import RayTaskError
-
 from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import Resources
 from tune_sentiment.data import data_fingerprint, load_train_val
-from tune_sentiment.errors import StartError
+from tune_sentiment.errors import StartError, TuneSentimentError
 from tune_sentiment.failures import Failures, of_the_disk, reading
 from tune_sentiment.inside import check_links
 from tune_sentiment.ledger import StudyFolder
@@ -194,10 +192,11 @@ def _disk_errors(results: Path) -> Generator[None, None, None]:
     """
     try:
         yield
-    except (OSError, RayTaskError) as error:
-        if isinstance(cause := getattr(error, "cause", error), StorageError):
+    except Exception as error:  # libraries tell of a full disk by errors of their own
+        cause = getattr(error, "cause", error)  # of a task in a worker
+        if cause is not error and isinstance(cause, StorageError):
             raise cause from error
-        said = of_the_disk(error)
+        said = None if isinstance(error, TuneSentimentError) else of_the_disk(error)
         if said is None:
             raise
         raise StartError(

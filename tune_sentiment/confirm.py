@@ -25,7 +25,7 @@ from tune_sentiment.machines import whole_node
 from tune_sentiment.metrics import Predictions, evaluate, predictions_from
 from tune_sentiment.proposal import Proposal
 from tune_sentiment.provenance import now
-from tune_sentiment.session import once
+from tune_sentiment.session import run_once
 from tune_sentiment.splits import check_unchanged
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import TrialSetup
@@ -83,7 +83,7 @@ def _open_test(
     slots = whole_node(study.device)
     setup = trial_setup(study, slots, folder)
     references = inputs.validation.of(study.method), test.of(study.method)
-    scored = once(inputs.resources, score, slots, setup, runs, *references)
+    scored = run_once(inputs.resources, score, slots, setup, runs, *references)
     for record, (on_validation, on_test) in zip(unscored, scored, strict=True):
         _check_read_back(record, evaluate(on_validation, "val")["val_accuracy"])
         for name, predictions in (("validation", on_validation), ("test", on_test)):
@@ -134,7 +134,7 @@ def _export(
     where = whole_node(study.source.device)  # the encoder runs there, whatever reads its features
     used = replace(trial_setup(study, where, folder), device=study.source.device)
     read = used, proposal, tensors, inputs.validation.tokens
-    cost = once(inputs.resources, inference.inference_cost, where, *read)
+    cost = run_once(inputs.resources, inference.inference_cost, where, *read)
     folder.write_confirmation({**record, **cost})  # which makes sure of a lease, as export cannot
-    once(inputs.resources, export, slots, setup, proposal, tensors, folder.winner.resolve())
+    run_once(inputs.resources, export, slots, setup, proposal, tensors, folder.winner.resolve())
     fetched(folder.winner / WINNER_FILE, again=True)  # it may have been made on another machine

@@ -16,7 +16,7 @@ LONG_SECONDS = 1_800.0  # from here on, shorter ways are named
 
 @dataclass(frozen=True)
 class Calibration:
-    """Seconds per sentence, measured with the study's start configuration.
+    """Seconds per sentence of mean length, measured with the study's start configuration.
 
     Args:
         train: One training sentence, forward and backward.
@@ -60,7 +60,8 @@ def check_price(price_per_hour: float | None) -> None:
 def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Calibration:
     """Time a few optimizer steps and a few batches of an evaluation; nothing is kept.
 
-    Their sentences are shorter or longer than others: what is timed is a token.
+    A batch's sentences are of one length: what is timed is a token, of which a mean sentence has so
+    many.
 
     Args:
         setup: A neural study's ``TrialSetup``.
@@ -83,19 +84,20 @@ def calibrate(setup: Any, params: dict[str, Any], seed: int, train: Any) -> Cali
     size, padding = state.config.batch_size, state.config.padding
     batches = training_batches(train.lengths, size, padding, seed, 0)[: CALIBRATION_STEPS + 1]
     state.take_step(train, batches[0])  # the first step allocates
+    lengths = train.lengths if padding != "fixed" else np.ones(len(train))  # each costs as much
     started = time.perf_counter()
     seen = 0  # tokens
     for items in batches[1:] or batches:
         state.take_step(train, items).item()
-        seen += train.lengths[items].sum()
+        seen += lengths[items].sum()
         if time.perf_counter() - started > CALIBRATION_SECONDS:
             break
-    train_seconds, length = (time.perf_counter() - started) / seen, train.lengths.mean()
+    train_seconds, length = (time.perf_counter() - started) / seen, lengths.mean()
     part = np.concatenate(batches[:8])
     sample = Part(train, part)
     started = time.perf_counter()
     NeuralClassifier(state.model, setup.plan["precision"]).scores(sample)
-    evaluation_seconds = (time.perf_counter() - started) / train.lengths[part].sum()
+    evaluation_seconds = (time.perf_counter() - started) / lengths[part].sum()
     return Calibration(float(train_seconds * length), float(evaluation_seconds * length))
 
 

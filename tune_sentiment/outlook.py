@@ -3,11 +3,12 @@
 A neural study is calibrated with its start configuration: a few steps, then thrown away.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayError
 
 from tune_sentiment.config import Resources
 from tune_sentiment.cost import Calibration, Hardware, calibrate, cost_line, forecast_seconds
@@ -35,8 +36,7 @@ def announce(
 ) -> dict[str, Forecast]:
     """Say what is to run of each study and how long it takes; returns forecasts of the whole.
 
-    Studies are calibrated side by side, as they will train, but each on a whole GPU; a single one
-    is calibrated alone.
+    Studies are calibrated side by side, as they will train, but each on a whole GPU.
 
     Args:
         work: The studies and their ledgers.
@@ -47,11 +47,10 @@ def announce(
         price_per_hour: Of a device.
     """
     from tune_sentiment.machines import hardware
-    from tune_sentiment.session import once, remotely
+    from tune_sentiment.session import remotely
     from tune_sentiment.workload import slots_for, trial_setup
 
-    asked: dict[str, Callable[[], Any]] = {}
-    is_single = sum(not study.method.reads_features for study, _ in work) == 1
+    asked: dict[str, Any] = {}
     for study, _ in work:
         with failures.of(study.id):
             slots = slots_for(study, resources, study.side_by_side, sharing.of(study))
@@ -62,11 +61,7 @@ def announce(
             alone = slots.unshared  # beside others it would measure them, too
             setup, params = trial_setup(study, alone), typical_params(study)
             tokens = inputs[study.comparison].train.tokens
-            of_study = calibrate, alone, setup, params, study.config.seed, tokens
-            if is_single:
-                asked[study.id] = partial(once, resources, *of_study)
-            else:  # they all begin now
-                asked[study.id] = partial(ray.get, remotely(*of_study))
+            asked[study.id] = remotely(calibrate, alone, setup, params, study.config.seed, tokens)
     made, rest, there = {}, [], hardware(resources)
     for study, folder in work:
         if study.id in failures:
@@ -91,10 +86,10 @@ def announce(
     return made
 
 
-def _calibrated(measure: Callable[[], Any]) -> tuple[Calibration | None, str]:
+def _calibrated(reference: Any) -> tuple[Calibration | None, str]:
     try:
-        measured: Calibration = measure()
-    except Exception as error:  # the trials will say what is wrong, each in its record
+        measured: Calibration = ray.get(reference)
+    except RayError as error:  # the trials will say what is wrong, each in its record
         return None, f"no forecast: {str(error).strip().splitlines()[-1]}"
     return measured, ""
 

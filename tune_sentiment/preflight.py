@@ -6,6 +6,7 @@ Data, model and hub were checked when the studies were resolved; what is left is
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -87,5 +88,21 @@ def local_slots(study: Study, resources: Resources, trainings: int, per_gpu: int
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     here = Machine(cores=cores(), cards=gpus(), memory=memory)
-    weights = study.source.backbone.weights_bytes
-    return plan_slots(resources, here, study.device, max(1, trainings), weights, per_gpu)
+    return slots_on(here, study, resources, trainings, per_gpu)
+
+
+def slots_on(
+    there: Machine, study: Study, resources: Resources, trainings: int, per_gpu: int = 1
+) -> Slots:
+    """What each of a study's trainings gets, where ``per_gpu`` have room on a GPU.
+
+    On features each gets one core, if nothing else was asked for: more threads than that wait for
+    each other there.
+
+    Raises:
+        StartError: If more is asked for than there is.
+    """
+    weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
+    if study.method.reads_features:
+        resources = replace(resources, cpus_per_trial=resources.cpus_per_trial or 1)
+    return plan_slots(resources, there, study.device, max(1, trainings), weights, per_gpu)

@@ -18,8 +18,10 @@ from tune_sentiment.backbone import Backbone
 from tune_sentiment.config import LOCAL, Resources
 from tune_sentiment.environment import set_environment
 from tune_sentiment.errors import StartError
+from tune_sentiment.failures import reason
 from tune_sentiment.hub import go_offline
 from tune_sentiment.machines import whole_node
+from tune_sentiment.memory import release_memory
 from tune_sentiment.methods import Method
 from tune_sentiment.nodes import check_reached, runtime_env
 from tune_sentiment.signals import listen
@@ -107,22 +109,36 @@ def remotely(function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any
     return ray.remote(**options)(function).remote(*arguments)
 
 
-def once(resources: Resources, function: Callable[..., Any], slots: Slots, *arguments: Any) -> Any:
-    """What a function returns that runs alone, and once.
+def runs_here(resources: Resources, slots: Slots) -> bool:
+    """Whether what runs once, and does not train, runs in this process.
 
-    On CPUs of a Ray of our own it runs in this process: a worker would first spend seconds on
-    importing what is imported here.
+    On CPUs of a Ray of our own: a worker would first spend seconds on importing what is imported
+    here. What trains takes memory for gradients, too, and is better lost with a worker.
+    """
+    return not (slots.gpus or resources.is_cluster)
+
+
+def run_once(
+    resources: Resources, function: Callable[..., Any], slots: Slots, *arguments: Any
+) -> Any:
+    """What a function returns that runs alone, and once: here, or in a worker.
 
     Args:
         resources: What was asked for.
-        function: Limits its threads itself.
+        function: Sets its number of threads itself.
         slots: What it gets.
         arguments: Values, or references to them.
+
+    Raises:
+        Exception: What the function raises; of a worker as ``ray.exceptions.RayTaskError``.
     """
-    if slots.gpus or resources.is_cluster:
+    if not runs_here(resources, slots):
         return ray.get(remotely(function, slots, *arguments))
     known = [ray.get(each) if isinstance(each, ray.ObjectRef) else each for each in arguments]
-    return function(*known)
+    try:
+        return function(*known)
+    finally:
+        release_memory("cpu")
 
 
 def featurised(backbone: Backbone, tokens: Any, device: str, num_threads: int) -> Any:
@@ -176,15 +192,18 @@ class SharedInputs:
         if (kept := cached_features(self.backbone, self._made_tokens)) is not None:
             return ray.put(kept)
         slots = whole_node(self.device)
-        asked = self.backbone, self.tokens, self.device, slots.cpus
+        asked = featurised, slots, self.backbone, self.tokens, self.device, slots.cpus
         try:
-            made = once(self.resources, featurised, slots, *asked)
+            if runs_here(self.resources, slots):
+                return ray.put(run_once(self.resources, *asked))
+            reference = remotely(*asked)
+            made = ray.get(reference)
         except Exception as error:
             cause = getattr(error, "cause", error)  # of a task in a worker
-            raise StartError(f"the inputs cannot be made: {cause}") from error
+            raise StartError(f"the inputs cannot be made: {reason(cause)}") from error
         if self.backbone.fetch is not None:  # kept on that node, where nobody looks again
             keep_features(self.backbone, self._made_tokens, made)
-        return ray.put(made)
+        return reference
 
     def of(self, method: Method) -> Any:
         """Reference to what a method reads."""

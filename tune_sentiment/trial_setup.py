@@ -1,6 +1,6 @@
 """What the trials of a study share, and how one's model is built from it.
 
-Imports nothing heavy: the driver makes a ``TrialSetup``, workers build models.
+Imports nothing heavy: the driver makes a ``TrialSetup``, what trains or scores builds models.
 """
 
 import math

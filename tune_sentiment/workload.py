@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from tune_sentiment.ledger import CONFIRMATIONS, StudyFolder
 from tune_sentiment.machines import machine
 from tune_sentiment.methods import Method
 from tune_sentiment.places import place_of
+from tune_sentiment.preflight import slots_on
 from tune_sentiment.recorder import Recorder
 from tune_sentiment.records import RECORD_FIELDS, Training, TrialRecord, flat
 from tune_sentiment.scheduler import Asha
 from tune_sentiment.session import SharedInputs
-from tune_sentiment.slots import Slots, plan_slots
+from tune_sentiment.slots import Slots
 from tune_sentiment.splits import SPLITS
 from tune_sentiment.study import Study
 from tune_sentiment.trial_setup import CHECKPOINT_SECONDS, TrialSetup
@@ -98,16 +99,8 @@ def missing_trials(study: Study, folder: StudyFolder) -> int:
 
 
 def slots_for(study: Study, resources: Resources, trainings: int, per_gpu: int = 1) -> Slots:
-    """What each of a study's trainings gets on this Ray, where ``per_gpu`` have room on a GPU.
-
-    On features each gets one core, if nothing else was asked for: more threads than that wait for
-    each other there.
-    """
-    if study.method.reads_features:
-        resources = replace(resources, cpus_per_trial=resources.cpus_per_trial or 1)
-    weights = study.source.backbone.weights_bytes if study.method.is_neural else 0
-    there = machine(study.device)
-    return plan_slots(resources, there, study.device, max(1, trainings), weights, per_gpu)
+    """What each of a study's trainings gets on this Ray, where ``per_gpu`` have room on a GPU."""
+    return slots_on(machine(study.device), study, resources, trainings, per_gpu)
 
 
 def confirmation_recorder(
