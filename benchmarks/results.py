@@ -67,16 +67,18 @@ is trained to its end, for there is nothing to compare it with, and the sampler 
     "study_end_to_end": """
 What binds: arithmetic. An evaluation (an epoch and a pass over validation) takes 20 s, ours on one
 of two cores, a peer's on both. Ours begins to train after half a minute (imports, Ray, the SVM's
-features, a forecast); its last minute trains the winner with a fresh seed, on one core, opens the
-test split and measures what the model's use costs. transformers' searches train their winner again,
-Ray Tune's Tuner has its model already. Which trial is the first at the target is luck of the
+features, a forecast); in its last minute it trains the winner with a fresh seed, opens the test
+split and measures what the model's use costs. Some of both went to workers' imports that are not
+needed any more since this was recorded. transformers' searches train their winner again, Ray Tune's
+Tuner has its model already. Which trial is the first at the target is luck of the
 search's seed: two rounds say little about that. Peers have no start point; ours has one, which is
 far from the target here.
 """,
     "study_frozen": """
-What binds: the start. Once the features are there 64 configurations take seconds. What this product
-does for any study takes longer: Ray, workers that import torch and transformers, a forecast, each
-winner trained again, the test split, what use costs. Optuna by hand does none of it. The others'
+What binds: the start and the end. Encoding takes every side as long, and then 64 configurations take
+seconds. Ray and two trials' workers, which import torch and transformers, cost ours and the Tuner
+as much again; Optuna by hand does without. At the end ours encodes the test split, scores both
+winners on it and measures what their use costs, which neither of the others does. The others'
 figures count a head's trial once, ours each of its epochs.
 """,
     "gpu": """
