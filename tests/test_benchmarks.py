@@ -135,7 +135,7 @@ def test_every_benchmark_runs(real_data: Path) -> None:
         env={**os.environ, "TUNE_SENTIMENT_DATA": str(real_data)},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=2700,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
