@@ -75,7 +75,7 @@ search's seed: two rounds say little about that. Peers have no start point; ours
 far from the target here.
 """,
     "study_frozen": """
-What binds: the start and the end. Encoding takes every side as long, and then 64 configurations take
+What binds: the start and the end. Encoding takes every side as long, then 64 configurations take
 seconds. Ray and two trials' workers, which import torch and transformers, cost ours and the Tuner
 as much again; Optuna by hand does without. At the end ours encodes the test split, scores both
 winners on it and measures what their use costs, which neither of the others does. The others'
