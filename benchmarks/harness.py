@@ -34,6 +34,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def add_line(path: Path, made: dict[str, Any]) -> None:
+    """Add an object to a file that ``read_lines`` reads, in place of a line that was cut."""
+    before = path.read_bytes() if path.exists() else b""
+    with path.open("ab") as file:
+        file.truncate(before.rfind(b"\n") + 1)
+        file.write(f"{json.dumps(made)}\n".encode())
+
+
 @dataclass(frozen=True)
 class Rounds:
     """Costs of every side in every round.

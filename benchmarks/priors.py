@@ -5,14 +5,13 @@ where it was cut off. SST-2 with MiniLM is what the table's data are like; the r
 encoder on the demo's sentences is not.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
 from analysis.winners import earlier_studies
-from benchmarks.harness import RECORDS, read_lines
+from benchmarks.harness import RECORDS, add_line, read_lines
 from benchmarks.processes import CHECKOUT
 from benchmarks.search_table import EPOCHS, SENTENCES
 from search_spaces import SPACES
@@ -59,9 +58,7 @@ def main() -> None:
     for names in (RELATED, UNRELATED):
         for seed in SEEDS:
             if (*names, seed) not in done:
-                line = json.dumps(winner(*names, seed))
-                with PRIORS.open("a", encoding="utf-8") as file:
-                    file.write(f"{line}\n")
+                add_line(PRIORS, winner(*names, seed))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 seed's are trained: one such command for each core.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.corpus import MODEL, Corpus, corpus
-from benchmarks.harness import RECORDS, read_lines
+from benchmarks.harness import RECORDS, add_line, read_lines
 from benchmarks.step_rate import setup_for
 from search_spaces import SPACES
 from tune_sentiment.proposal import Proposal, trial_key
@@ -63,10 +62,9 @@ def main(seeds: Sequence[int] = SEEDS) -> None:
     for params, seed in asked:
         if trial_key(params, seed) in done:
             continue
-        line = json.dumps(train(setup, params, seed, data))
-        with TABLE.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        print(f"{MODEL}, {len(read_lines(TABLE))} lines: {line}", file=sys.stderr, flush=True)
+        made = train(setup, params, seed, data)
+        add_line(TABLE, made)
+        print(f"{MODEL}, {len(read_lines(TABLE))} lines: {made}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

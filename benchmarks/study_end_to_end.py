@@ -20,7 +20,17 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.corpus import MODEL
-from benchmarks.harness import OURS, RECORDS, Rounds, Row, Side, measure, missing, read_lines
+from benchmarks.harness import (
+    OURS,
+    RECORDS,
+    Rounds,
+    Row,
+    Side,
+    add_line,
+    measure,
+    missing,
+    read_lines,
+)
 from benchmarks.processes import CHECKOUT, run_side
 from benchmarks.step_rate import PARAMS
 
@@ -88,8 +98,7 @@ def beside(
             seconds, told = run_side(module, work)
             done.append({"side": name, **told, "seconds": seconds})
             if kept:
-                with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(done[-1]) + "\n")
+                add_line(kept, done[-1])
         return float(done[-1]["model"])
 
     sides: dict[str, Side] = {OURS: partial(side, OURS, "benchmarks.study_ours")}

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import study_end_to_end
 from benchmarks.corpus import MODEL, texts
-from benchmarks.harness import OURS, read_lines
+from benchmarks.harness import OURS, add_line, read_lines
 from benchmarks.peers.studies import Data
 from benchmarks.study_end_to_end import OPTUNA, TUNE, _to_target, _whole_rounds
 from tune_sentiment.backbone import load_backbone
@@ -34,6 +34,15 @@ def test_a_run_that_was_cut_goes_on_after_its_last_whole_round(kept: Path) -> No
     kept.write_text("\n".join([kept.read_text().strip(), *lines, '{"side": "our']))
     assert _whole_rounds(kept, ASKED, 2) == [json.loads(json.dumps(each)) for each in ended]
     assert len(read_lines(kept)) == 5
+
+
+def test_a_line_comes_in_place_of_one_that_was_cut(kept: Path) -> None:
+    for number in range(2):
+        add_line(kept, {"number": number})
+    kept.write_bytes(kept.read_bytes()[:-3])
+    assert read_lines(kept) == [{"number": 0}]
+    add_line(kept, {"number": 2})
+    assert read_lines(kept) == [{"number": 0}, {"number": 2}]
 
 
 @pytest.mark.parametrize("key", ["asked", "code"])
