@@ -70,9 +70,9 @@ of two cores, a peer's on both. Ours begins to train after half a minute (import
 features, a forecast); in its last minute it trains the winner with a fresh seed, opens the test
 split and measures what the model's use costs. Some of both went to workers' imports that are not
 needed any more since this was recorded. transformers' searches train their winner again, Ray Tune's
-Tuner has its model already. Which trial is the first at the target is luck of the
-search's seed: two rounds say little about that. Peers have no start point; ours has one, which is
-far from the target here.
+Tuner has its model already. Which trial is the first at the target is luck of the search's seed:
+two rounds say little about that. Peers have no start point; ours has one, which is far from the
+target here.
 """,
     "study_frozen": """
 What binds: the start and the end. Encoding takes every side as long, then 64 configurations take

@@ -1,7 +1,7 @@
 """Our search with other settings of ASHA and other start points, replayed on the recorded table.
 
 ``python -m benchmarks.search_variants`` prints the table that ``docs/what-did-not-help.md`` has of
-them; it takes a quarter of an hour.
+them; it takes half an hour of one core.
 """
 
 import sys

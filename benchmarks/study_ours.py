@@ -14,7 +14,10 @@ EVERY = 0.2  # seconds between two looks
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Seconds since the process began to each evaluation, with its score, and to the model."""
     fixed = [f"--fix={name}={value}" for name, value in asked["params"].items()]
-    numbers = {
+    flags = {
+        "--method": asked["method"],
+        "--dataset": asked["dataset"],
+        "--model": asked["model"],
         "--train-samples": asked["train_samples"],
         "--trials": asked["trials"],
         "--max-epochs": asked["max_epochs"],
@@ -22,18 +25,10 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         "--seed": asked["seed"],
         **({"--gpus-per-trial": 0} if asked["device"] == "cpu" else {}),
     }
-    words = [word for name, value in numbers.items() for word in (name, str(value))]
-    words += [
-        *asked.get("words", []),
-        "--method",
-        asked["method"],
-        "--dataset",
-        asked["dataset"],
-        "--model",
-        asked["model"],
-    ]
+    words = [word for name, value in flags.items() for word in (name, str(value))]
+    words += [*asked.get("words", []), *fixed]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "run_search.py", *words, *fixed, "--results", folder]
+        command = [sys.executable, "run_search.py", *words, "--results", folder]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         seen: dict[tuple[str, int], list[float]] = {}
         model: float | None = None

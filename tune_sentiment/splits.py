@@ -42,7 +42,7 @@ class Split:
     @cached_property
     def hashes(self) -> npt.NDArray[np.uint64]:
         """``text_hash`` of every text, ``[len(texts)]``."""
-        return np.array(list(map(_hash, self.words, self.texts)), dtype=np.uint64)
+        return np.array(list(map(text_hash, self.texts, self.words)), dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -133,16 +133,16 @@ def _word() -> re.Pattern[str]:
     return re.compile(rf"[^\W_](?:[^\W_]|[{class_of_marks}])*")
 
 
-def text_hash(text: str) -> int:
+def text_hash(text: str, words: Words | None = None) -> int:
     """64-bit hash of a text's letters and digits: ``do n't`` and ``don't`` are one text.
 
     A text without any is hashed as it is.
+
+    Args:
+        text: What is hashed.
+        words: Its words, where they are known.
     """
-    return _hash(words_of(text), text)
-
-
-def _hash(words: Words, text: str) -> int:
-    kept = "".join(words) or text.strip()
+    kept = "".join(words_of(text) if words is None else words) or text.strip()
     return int.from_bytes(hashlib.sha256(kept.encode()).digest()[:8], "big")
 
 
